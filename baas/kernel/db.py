@@ -1,0 +1,65 @@
+"""PostgreSQL for the hot paths: the thread's own Django connection, without the ORM on top.
+
+Both doors share one connection per thread, so `django.db.transaction.atomic` also covers the
+statements run here. Statements are prepared by psycopg and parameters are bound by the server.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString, TypeAlias
+
+import psycopg
+from django.db import OperationalError, connection
+from psycopg import sql
+
+Query: TypeAlias = LiteralString | bytes | sql.SQL | sql.Composed
+Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
+Row: TypeAlias = tuple[Any, ...]
+
+# What psycopg or Django raise when the server is gone, restarting or shutting down.
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    OperationalError,
+)
+
+
+def raw() -> psycopg.Connection[Row]:
+    """This thread's psycopg connection, opened when needed.
+
+    In autocommit mode outside `transaction.atomic`. JSON columns come back as text.
+    """
+    if connection.connection is None:
+        connection.ensure_connection()
+    raw_connection: psycopg.Connection[Row] = connection.connection
+    return raw_connection
+
+
+def execute(query: Query, params: Params = None) -> psycopg.Cursor[Row]:
+    """Run one statement, prepared and server-bound; returns its cursor. Raises psycopg errors."""
+    cursor = psycopg.Cursor(raw())
+    cursor.execute(query, params)
+    return cursor
+
+
+def fetch_one(query: Query, params: Params = None) -> Row | None:
+    return execute(query, params).fetchone()
+
+
+def fetch_all(query: Query, params: Params = None) -> list[Row]:
+    return execute(query, params).fetchall()
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether the error means that the server went away (a retry on a new connection may help)."""
+    if not isinstance(error, CONNECTION_ERRORS):
+        return False
+    raw_connection = connection.connection
+    return (
+        raw_connection is None
+        or raw_connection.closed
+        or isinstance(error.__cause__ or error, psycopg.errors.AdminShutdown)
+    )
+
+
+def in_transaction() -> bool:
+    return connection.in_atomic_block

@@ -1,0 +1,104 @@
+"""The data plane's door: a slim WSGI entry in front of Django's handler.
+
+No middleware chain, no URL resolver, no ORM: one look into the router, one principal, one handler.
+What no route matches goes on to Django.
+"""
+
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+from baas.kernel import db, idempotency
+from baas.kernel.http import door
+from baas.kernel.http.request import MAX_INVOKE, Request, Response
+from baas.kernel.http.routes import Route, Router
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class DataPlane:
+    """A WSGI application; `fallback` gets what is not among `routes`."""
+
+    def __init__(self, routes: Iterable[Route], fallback: "WSGIApplication") -> None:
+        self._router = Router(routes)
+        self._fallback = fallback
+
+    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        path: str = environ["PATH_INFO"]
+        if not path.startswith(door.PROJECT_PREFIX):
+            return self._fallback(environ, start_response)
+        method: str = environ["REQUEST_METHOD"]
+        if not path.isascii():
+            path = path.encode("latin-1").decode("utf-8", "replace")
+        match = self._router.match(method, path)
+        if match is None and method != "OPTIONS":
+            return self._fallback(environ, start_response)
+        began = time.perf_counter()
+        request = door.open_request(environ)
+        name = path
+        try:
+            if method == "OPTIONS":
+                name = "preflight"
+                door.enter_project(request, path.split("/")[3])
+                response = door.preflight(request)
+            else:
+                assert match is not None  # noqa: S101 - narrowed above
+                route, found = match
+                if route is None:
+                    name = "method_not_allowed"
+                    raise door.method_not_allowed(found)
+                name = route.path
+                request.params = found
+                response = _serve_with_retry(route, request)
+        except Exception as error:  # noqa: BLE001 - the door's one handler: every error is answered
+            response = door.problem_response(door.as_problem(error), request.request_id)
+        headers = response.headers
+        headers.append(("X-Request-Id", request.request_id))
+        if "HTTP_ORIGIN" in environ and method != "OPTIONS":
+            headers.extend(door.cors_headers(request))
+        body = response.body
+        if isinstance(body, bytes):
+            if response.status != 204 and response.status != 304:
+                headers.append(("Content-Length", str(len(body))))
+            chunks: Iterable[bytes] = (body,) if method != "HEAD" and body else ()
+        else:
+            chunks = body
+        start_response(_STATUS_LINES[response.status], headers)
+        door.observe(method, name, response.status, time.perf_counter() - began)
+        return chunks
+
+
+def _serve_with_retry(route: Route, request: Request) -> Response:
+    """Serve; a read whose connection had died in the meantime is tried once on a new one."""
+    try:
+        return _serve(route, request)
+    except db.CONNECTION_ERRORS as error:
+        if request.method not in ("GET", "HEAD") or not db.is_disconnect(error):
+            raise
+        connection.close()
+        return _serve(route, request)
+
+
+def _serve(route: Route, request: Request) -> Response:
+    door.enter_project(request, request.params.pop("project", "") or request.project.slug)
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None or route.idempotency is None or request.method not in _WRITES:
+        return route.handler(request)
+    return idempotency.run(
+        key=key,
+        identity=request.principal.identity,
+        project_id=request.project.id,
+        method=request.method,
+        path=request.path + "?" + (request.environ.get("QUERY_STRING") or ""),
+        body=request.body(MAX_INVOKE),
+        mode=route.idempotency,
+        handle=lambda: route.handler(request),
+        render=lambda problem: door.problem_response(problem, request.request_id),
+    )

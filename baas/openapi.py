@@ -1,0 +1,74 @@
+"""The OpenAPI document: Django's half from drf-spectacular, the data plane's from its routes."""
+
+import re
+from functools import cache
+from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+
+from baas.kernel.http.routes import Route
+from baas.routes import data_plane
+
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "field": {"type": "string"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_PROBLEM_REPLY = {
+    "description": "A problem (RFC 9457).",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', route.path[4:]).strip('_')}",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)(?:\.\.\.)?}", route.path)
+        ],
+        "responses": {"200": {"description": "Success."}},
+    }
+    if route.idempotency:
+        operation["parameters"].append(
+            {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
+        )
+    operation.update(route.openapi)
+    return operation
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document, OpenAPI 3.1."""
+    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    paths = schema["paths"]
+    for route in data_plane():
+        path = route.path.replace("...}", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    for operations in paths.values():
+        for operation in operations.values():
+            operation.setdefault("responses", {})["default"] = _PROBLEM_REPLY
+    components = schema.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = PROBLEM
+    components.setdefault("securitySchemes", {})["bearer"] = {"type": "http", "scheme": "bearer"}
+    schema["security"] = [{"bearer": []}, {}]
+    return schema

@@ -1,0 +1,122 @@
+"""The settings: the environment, read through typed readers. See docs/reference/settings.md.
+
+The embedded stack sets the same variables as any production deployment.
+"""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from baas.kernel import env, logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("BAAS_DATA_DIR", str(BASE_DIR / ".baas"))).absolute()
+
+SECRET_KEY = env.required(
+    "BAAS_SECRET_KEY", "Make one with `openssl rand -hex 32`; `make up` makes its own."
+)
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("BAAS_SECRET_KEY is too short: give at least 32 characters.")
+DEBUG = False
+ALLOWED_HOSTS = env.items("BAAS_ALLOWED_HOSTS", ["*"])
+PUBLIC_URL = env.text("BAAS_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+
+INSTALLED_APPS = [
+    "rest_framework",
+    "drf_spectacular",
+    "channels",
+    "baas.kernel",
+    "auth",
+    "documents",
+    "storage",
+    "functions",
+    "realtime",
+]
+MIDDLEWARE = [
+    "baas.kernel.http.django.RequestMiddleware",
+    "baas.kernel.http.django.IdempotencyMiddleware",
+]
+ROOT_URLCONF = "baas.urls"
+WSGI_APPLICATION = "baas.wsgi.application"
+ASGI_APPLICATION = "baas.asgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the doors enforce body limits, per route
+
+LOGGING = logs.config(env.text("BAAS_LOG_LEVEL", "INFO"))
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured(
+            f"BAAS_DATABASE_URL has the scheme {parts.scheme!r}: expected postgresql://…"
+        )
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", parts.hostname or ""),
+        "PORT": str(query.pop("port", parts.port or "")),
+        # A connection per thread, kept; checked when it fails, not before each use.
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            # Statements are prepared at their second use: the hot paths run a handful of them.
+            "prepare_threshold": 1,
+            "server_side_binding": False,
+            "application_name": "baas",
+            **query,
+        },
+    }
+
+
+DATABASES = {
+    "default": _database(
+        env.required(
+            "BAAS_DATABASE_URL", "Give a postgresql:// URL, or run `make up`, which brings its own."
+        )
+    )
+}
+
+REDIS_URL = env.text("BAAS_REDIS_URL")
+BROKER_URL = env.text("BAAS_BROKER_URL", REDIS_URL)
+OBJECT_STORE = env.text("BAAS_OBJECT_STORE", f"file://{DATA_DIR / 'objects'}")
+FUNCTION_HOST = env.text("BAAS_FUNCTION_HOST", f"unix://{DATA_DIR / 'run' / 'host.sock'}")
+
+# Encrypts what must be read back (function secrets, signing keys): derived, never the key itself.
+ENCRYPTION_KEY = hashlib.blake2b(
+    SECRET_KEY.encode(), person=b"baas-encryption", digest_size=32
+).digest()
+
+EVENT_RETENTION_DAYS = env.integer("BAAS_EVENT_RETENTION_DAYS", 14)
+DATABASE_STATEMENT_TIMEOUT_MS = env.integer("BAAS_STATEMENT_TIMEOUT_MS", 10_000)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["baas.kernel.http.drf.PrincipalAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["baas.kernel.http.drf.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["baas.kernel.http.drf.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "baas.kernel.http.drf.AlwaysJson",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "baas.kernel.http.drf.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "BaaS",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+CHANNEL_LAYERS: dict[str, object] = {}
+
+# Who knows the tokens: called by both doors for every request inside a project.
+BAAS_AUTHENTICATE = "auth.principals.authenticate"
