@@ -1,13 +1,18 @@
 """The realtime process: websockets only."""
 
 import os
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "baas.settings")
+from typing import Any
 
 import django
 
-django.setup()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "baas.settings")
 
-from realtime.asgi import application
 
-__all__ = ["application"]
+def _application() -> Any:
+    django.setup()  # the room can be imported only now
+    from realtime.asgi import application
+
+    return application
+
+
+application = _application()

@@ -39,9 +39,10 @@ _PROBLEM_REPLY = {
 
 
 def _operation(route: Route) -> dict[str, Any]:
+    slug = re.sub(r"[^a-z0-9]+", "_", route.path.removeprefix("/v1/")).strip("_")
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', route.path[4:]).strip('_')}",
+        "operationId": f"{route.method.lower()}_{slug}",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)(?:\.\.\.)?}", route.path)
@@ -59,7 +60,9 @@ def _operation(route: Route) -> dict[str, Any]:
 @cache
 def document() -> dict[str, Any]:
     """The whole document, OpenAPI 3.1."""
-    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    schema: dict[str, Any] = SchemaGenerator().get_schema(  # type: ignore[no-untyped-call]
+        request=None, public=True
+    )
     paths = schema["paths"]
     for route in data_plane():
         path = route.path.replace("...}", "}")

@@ -1,4 +1,4 @@
-"""Every address of the control plane: each room brings its own list. The data plane's are in wsgi."""
+"""Every address of the control plane: each room brings its own list (data plane: `routes`)."""
 
 from importlib.util import find_spec
 

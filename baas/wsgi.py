@@ -2,13 +2,18 @@
 
 import os
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "baas.settings")
-
 from django.core.wsgi import get_wsgi_application
 
-_django = get_wsgi_application()
-
 from baas.kernel.http.dataplane import DataPlane
-from baas.routes import data_plane
 
-application = DataPlane(data_plane(), fallback=_django)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "baas.settings")
+
+
+def _application() -> DataPlane:
+    django = get_wsgi_application()  # sets Django up: the rooms can be imported only now
+    from baas.routes import data_plane
+
+    return DataPlane(data_plane(), fallback=django)
+
+
+application = _application()

@@ -9,7 +9,7 @@ import orjson
 
 from baas.kernel import context
 
-_STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "request"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,9 +32,7 @@ class JsonFormatter(logging.Formatter):
             line["project"] = here.project
         if here.invocation_id:
             line["invocation_id"] = here.invocation_id
-        for key, value in record.__dict__.items():
-            if key not in _STANDARD and key not in ("request", "status_code"):
-                line[key] = value
+        line.update({k: v for k, v in record.__dict__.items() if k not in _STANDARD})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,4 +1,4 @@
-"""What the platform itself keeps: operators, their tokens, projects, keys, first replies, events."""
+"""What the platform itself keeps: operators, their tokens, projects, keys, first replies."""
 
 from django.db import models
 

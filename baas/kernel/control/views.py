@@ -175,16 +175,15 @@ class SettingsView(PrivilegedView):
 
     @extend_schema(request=serializers.ProjectSettings, responses=serializers.ProjectSettings)
     def patch(self, request: DrfRequest, project: str) -> Response:
-        unknown = set(request.data) - set(serializers.ProjectSettings().fields)
+        given: dict[str, Any] = dict(request.data)
+        unknown = set(given) - set(serializers.ProjectSettings().fields)
         if unknown:
             raise Invalid(
                 "There is no such setting.",
                 errors=[FieldError(name, "unknown", "no such setting") for name in sorted(unknown)],
             )
-        changes = {name: None for name, value in request.data.items() if value is None}
-        body = serializers.ProjectSettings(
-            data={k: v for k, v in request.data.items() if v is not None}
-        )
+        changes = {name: None for name, value in given.items() if value is None}
+        body = serializers.ProjectSettings(data={k: v for k, v in given.items() if v is not None})
         body.is_valid(raise_exception=True)
         row = projects.update(
             projects.get(project), name=None, settings={**body.validated_data, **changes}

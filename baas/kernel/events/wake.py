@@ -81,7 +81,9 @@ class Waiter:
         deadline = time.monotonic() + timeout_s
         try:
             if self._pubsub is None:
-                self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)
+                self._pubsub = self._client.pubsub(  # type: ignore[no-untyped-call]
+                    ignore_subscribe_messages=True
+                )
                 self._pubsub.subscribe(CHANNEL)
             while (left := deadline - time.monotonic()) > 0:
                 if self._pubsub.get_message(timeout=left) is not None:

@@ -42,21 +42,9 @@ class DataPlane:
             return self._fallback(environ, start_response)
         began = time.perf_counter()
         request = door.open_request(environ)
-        name = path
+        name = match[0].path if isinstance(match, tuple) else "unmatched"
         try:
-            if method == "OPTIONS":
-                name = "preflight"
-                door.enter_project(request, path.split("/")[3])
-                response = door.preflight(request)
-            else:
-                assert match is not None  # noqa: S101 - narrowed above
-                route, found = match
-                if route is None:
-                    name = "method_not_allowed"
-                    raise door.method_not_allowed(found)
-                name = route.path
-                request.params = found
-                response = _serve_with_retry(route, request)
+            response = _respond(request, match)
         except Exception as error:  # noqa: BLE001 - the door's one handler: every error is answered
             response = door.problem_response(door.as_problem(error), request.request_id)
         headers = response.headers
@@ -73,6 +61,16 @@ class DataPlane:
         start_response(_STATUS_LINES[response.status], headers)
         door.observe(method, name, response.status, time.perf_counter() - began)
         return chunks
+
+
+def _respond(request: Request, match: tuple[Route, dict[str, str]] | list[str] | None) -> Response:
+    if request.method == "OPTIONS":
+        door.enter_project(request, request.path.split("/")[3])
+        return door.preflight(request)
+    if not isinstance(match, tuple):
+        raise door.method_not_allowed(match or [])
+    route, request.params = match
+    return _serve_with_retry(route, request)
 
 
 def _serve_with_retry(route: Route, request: Request) -> Response:

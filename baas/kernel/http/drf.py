@@ -1,7 +1,7 @@
 """Django REST framework, told to speak our problems and our JSON. Named by the settings, so it
 must not import `rest_framework.views` (which reads the settings)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -62,7 +62,7 @@ class JSONRenderer(BaseRenderer):
 class AlwaysJson(BaseContentNegotiation):
     """We only speak JSON, so `Accept` cannot choose anything; parsers go by Content-Type."""
 
-    def select_parser(self, request: DrfRequest, parsers: Sequence[BaseParser]) -> Any:
+    def select_parser(self, request: DrfRequest, parsers: Iterable[BaseParser]) -> Any:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
         for parser in parsers:
             if not media_type or media_type == parser.media_type:
@@ -72,9 +72,10 @@ class AlwaysJson(BaseContentNegotiation):
         return None
 
     def select_renderer(
-        self, request: DrfRequest, renderers: Sequence[BaseRenderer], format_suffix: Any = None
+        self, request: DrfRequest, renderers: Iterable[BaseRenderer], format_suffix: Any = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type or ""
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or ""
 
 
 def _field_errors(detail: Any, path: str = "") -> list[FieldError]:

@@ -65,10 +65,8 @@ class Router:
                 node = node.literals.setdefault(segment, _Node())
         node.methods[route.method] = (route, tuple(names))
 
-    def match(
-        self, method: str, path: str
-    ) -> tuple[Route, dict[str, str]] | tuple[None, list[str]] | None:
-        """(route, parameters); (None, allowed methods) for another method; None for no such path.
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | list[str] | None:
+        """(route, parameters); the allowed methods when it takes others; None for no such path.
 
         HEAD falls back to GET.
         """
@@ -81,7 +79,7 @@ class Router:
         if entry is None and method == "HEAD":
             entry = found.get("GET")
         if entry is None:
-            return None, sorted(found)
+            return sorted(found)
         route, names = entry
         return route, dict(zip(names, values, strict=True))
 
