@@ -1,16 +1,19 @@
 """The web process: the data plane's slim door, and Django behind it."""
 
 import os
+from typing import TYPE_CHECKING
 
 from django.core.wsgi import get_wsgi_application
 
-from baas.kernel.http.dataplane import DataPlane
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "baas.settings")
 
 
-def _application() -> DataPlane:
+def _application() -> "WSGIApplication":
     django = get_wsgi_application()  # sets Django up: the rooms can be imported only now
+    from baas.kernel.http.dataplane import DataPlane
     from baas.routes import data_plane
 
     return DataPlane(data_plane(), fallback=django)
