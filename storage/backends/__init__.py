@@ -1,0 +1,60 @@
+"""Object stores: bytes under keys, durable when `put` returns.
+
+`default()` is the one that BAAS_OBJECT_STORE names; every room may keep bytes in it under a
+prefix of its own.
+"""
+
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from storage.backends.base import (
+    ByteStream,
+    KeyMissing,
+    ObjectStore,
+    StoredKey,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
+
+__all__ = [
+    "ByteStream",
+    "KeyMissing",
+    "ObjectStore",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
+    "StoredKey",
+    "default",
+    "from_url",
+]
+
+
+def default() -> ObjectStore:
+    """The installation's object store. Raises ImproperlyConfigured when the setting is wrong."""
+    return from_url(settings.OBJECT_STORE)
+
+
+@cache
+def from_url(url: str) -> ObjectStore:
+    """The store of a URL: `file:///absolute/path` or `s3://ACCESS:SECRET@host:port/bucket?secure=0`.
+
+    One instance per URL and process.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        path = unquote(parts.path)
+        if parts.netloc or not path.startswith("/") or path == "/":
+            raise ImproperlyConfigured(
+                "BAAS_OBJECT_STORE must name an absolute directory: file:///var/lib/baas/objects."
+            )
+        from storage.backends.filesystem import FilesystemStore
+
+        return FilesystemStore(Path(path))
+    raise ImproperlyConfigured(
+        f"BAAS_OBJECT_STORE has the scheme {parts.scheme!r}: expected file:// or s3://."
+    )
