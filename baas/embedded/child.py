@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from baas.embedded import processes
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
@@ -20,11 +22,12 @@ def spawn(
     cwd: Path,
     stop_signal: signal.Signals = signal.SIGTERM,
     demote: Callable[[], None] | None = None,
-    output: int | IO[bytes] | None = None,
+    output: int | IO[bytes],
+    errors: int | IO[bytes] = subprocess.STDOUT,
     umask: int = 0o077,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start the program in a session of its own; both its outputs go to `output`.
+    """Start the program in a session of its own.
 
     When the calling thread ends, by kill -9 too, the kernel sends it `stop_signal`: call from the
     main thread. Raises OSError when the program cannot be started.
@@ -45,7 +48,7 @@ def spawn(
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
+        stderr=errors,
         start_new_session=True,
         preexec_fn=prepare,  # safe: the supervisor has one thread
         umask=umask,
@@ -80,7 +83,9 @@ def stop(
 
 
 def kill_group(pid: int, timeout_s: float = 1.0) -> None:
-    """Kill the rest of a dead leader's group and wait until the kernel has removed it."""
+    """Kill every process of the group that this dead program led; waits until they are gone."""
     deadline = time.monotonic() + timeout_s
-    while signal_group(pid, signal.SIGKILL) and time.monotonic() < deadline:
+    while signal_group(pid, signal.SIGKILL) and any(processes.members(pid)):
+        if time.monotonic() > deadline:
+            return  # in an uninterruptible sleep: it ends when its disk answers
         time.sleep(0.002)
