@@ -33,7 +33,8 @@ _SETTINGS = {
     "jit": "off",
     "log_destination": "stderr",
     "logging_collector": "off",
-    "log_min_messages": "warning",
+    # Refused statements are the product's to report; it answers them with a problem.
+    "log_min_messages": "log",
     "log_checkpoints": "off",
     "log_line_prefix": "",
     "log_timezone": "UTC",

@@ -1,6 +1,8 @@
 """Ask the stack through its public port."""
 
 import asyncio
+import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 _TIMEOUT_S = 5.0
@@ -24,3 +26,16 @@ async def get(url: str, path: str) -> tuple[int, str]:
     if len(words) < 2 or not words[1].isdigit():
         return 0, "the answer is not HTTP"
     return int(words[1]), body.decode(errors="replace")
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody listens on the Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            client.connect(str(path))
+        except BlockingIOError:
+            return True  # its queue is full: busy, but there
+        except OSError:
+            return False
+        return True

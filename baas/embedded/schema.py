@@ -41,12 +41,12 @@ def _digest_of_database(url: str) -> str:
                 raise
             time.sleep(0.05)
     with connection:
-        try:
-            rows = connection.execute(
-                "SELECT app, name FROM django_migrations ORDER BY app, name"
-            ).fetchall()
-        except psycopg.errors.UndefinedTable:
+        exists = connection.execute("SELECT to_regclass('django_migrations')").fetchone()
+        if exists == (None,):
             return ""
+        rows = connection.execute(
+            "SELECT app, name FROM django_migrations ORDER BY app, name"
+        ).fetchall()
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 

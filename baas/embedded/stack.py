@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 from baas.embedded import job, probe, runfile, schema
 from baas.embedded.config import CHECKOUT, Config
@@ -111,9 +112,10 @@ class _Stack:
         start(table.proxy())
         start(table.function_host())
         await self._prepare_database(table)
-        for process in (*table.webs(), table.realtime(), *table.dispatchers(), *table.workers()):
+        listening = (*table.webs(), table.realtime())
+        for process in (*listening, *table.dispatchers(), *table.workers()):
             start(process)
-        await self._wait_until_ready()
+        await self._wait_until_ready([process.socket for process in listening])
         self._supervisor.was_ready = True
         self._supervisor.say(f"up in {time.monotonic() - began:.1f} s")
         with contextlib.suppress(OSError):  # nobody listens: the stack runs all the same
@@ -182,10 +184,13 @@ class _Stack:
         while not (pid := self._supervisor.pid("postgres")) or not server.is_ready(pid):
             await asyncio.sleep(0.01)
 
-    async def _wait_until_ready(self) -> None:
+    async def _wait_until_ready(self, sockets: list[Path | None]) -> None:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
-            status, body = await probe.get(self._listener.url, "/readyz")
+            if not all(probe.listens(path) for path in sockets if path):
+                status, body = 0, "not all processes listen yet"
+            else:
+                status, body = await probe.get(self._listener.url, "/readyz")
             if status == 200:
                 return
             if time.monotonic() > deadline:

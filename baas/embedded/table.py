@@ -80,7 +80,7 @@ class Table:
                 *("granian", "--interface", "wsgi", "--uds", str(socket), "--workers", "1"),
                 *("--blocking-threads", str(self._config.web_threads)),
                 *("--blocking-threads-idle-timeout", "600", "--http", "1", "--no-ws"),
-                *("--workers-kill-timeout", "8", "--log-level", "warning", "--backlog", "2048"),
+                *("--workers-kill-timeout", "8", "--log-level", "error", "--backlog", "2048"),
                 "baas.wsgi:application",
                 socket=socket,
             )
@@ -107,7 +107,15 @@ class Table:
         return [
             self._product(
                 name,
-                *("celery", "--app", "baas.celery", "worker", "--hostname", f"{name}@%h"),
+                *(
+                    "celery",
+                    "--quiet",
+                    "--app",
+                    "baas.celery",
+                    "worker",
+                    "--hostname",
+                    f"{name}@%h",
+                ),
                 *("--pool", "threads", "--concurrency", str(self._config.worker_threads)),
                 *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),
                 "--without-heartbeat",
