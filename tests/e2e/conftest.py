@@ -47,7 +47,7 @@ class Stack:
     data_dir: Path
     port: int = field(default_factory=free_port)
     variables: dict[str, str] = field(default_factory=dict)
-    _process: subprocess.Popen[str] | None = None
+    _process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -71,7 +71,11 @@ class Stack:
         return self.data_dir.with_suffix(".log")
 
     @property
-    def supervisor(self) -> subprocess.Popen[str]:
+    def stdout_path(self) -> Path:
+        return self.data_dir.with_suffix(".out")
+
+    @property
+    def supervisor(self) -> subprocess.Popen[bytes]:
         assert self._process, "the stack was not started"
         return self._process
 
@@ -103,25 +107,20 @@ class Stack:
     def start(self, timeout_s: float = 120.0) -> float:
         """Start and wait for the `ready:` line; returns the seconds that it took."""
         began = time.monotonic()
-        with self.log_path.open("a") as log:
+        with self.log_path.open("a") as log, self.stdout_path.open("w") as stdout:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "baas.cli", "up"],
                 cwd=CHECKOUT,
                 env=self.environ,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=log,
-                text=True,
                 start_new_session=True,
             )
-        assert self._process.stdout
-        os.set_blocking(self._process.stdout.fileno(), False)
 
         def ready() -> bool:
-            assert self._process
-            assert self._process.stdout
-            if self._process.poll() is not None:
+            if self.supervisor.poll() is not None:
                 pytest.fail(f"the stack ended at its start:\n{self.log()[-6000:]}")
-            return f"ready: {self.url}\n" in (self._process.stdout.readline() or "")
+            return f"ready: {self.url}\n" in self.stdout_path.read_text()
 
         try:
             wait_until(ready, timeout_s, "ready")
@@ -135,10 +134,7 @@ class Stack:
         process = self.supervisor
         if process.poll() is None:
             process.send_signal(number)
-        status = process.wait(timeout_s)
-        if process.stdout:
-            process.stdout.close()
-        return status
+        return process.wait(timeout_s)
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """`run.json` by name."""
