@@ -9,8 +9,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    id: str
+    port: int
 
 
 def _binary() -> Path:
@@ -31,8 +38,8 @@ def _call(url: str, body: Any, token: str = "") -> Any:
 
 
 @contextmanager
-def running(port: int) -> Iterator[str]:
-    """A fresh PocketBase on this port with a public collection `notes`; yields one record's id."""
+def running(port: int) -> Iterator["Record"]:
+    """A fresh PocketBase on this port with a public collection `notes`; yields one record."""
     binary = _binary()
     with tempfile.TemporaryDirectory() as directory:
         options = ["--dir", directory]
@@ -62,7 +69,7 @@ def running(port: int) -> Iterator[str]:
             for number in range(200):
                 note = {"title": f"note {number}", "done": False, "rank": number, "tags": ["a"]}
                 record = _call(f"{base}/notes/records", note)
-            yield record["id"]
+            yield Record(id=record["id"], port=port)
         finally:
             process.terminate()
             process.wait(10)

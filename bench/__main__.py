@@ -1,0 +1,40 @@
+"""All benchmarks in one run: `make bench`, or `python -m bench documents events …`.
+
+Prints one Markdown table with ratios. These machines are noisy: the ratios count, not the figures.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from baas.embedded.temporary import RunningStack, temporary_stack
+from bench import bench_documents, bench_events, bench_start
+from bench.report import Row, heading, table
+
+ON_STACK: dict[str, Callable[[RunningStack], list[Row]]] = {
+    "documents": bench_documents.measure,
+    "events": bench_events.measure,
+}
+
+
+def main(names: list[str]) -> None:
+    rows: list[Row] = []
+    chosen = names or [*ON_STACK, "start"]
+    with tempfile.TemporaryDirectory(prefix="baas-bench-") as directory:
+        log = Path(directory) / "stack.log"
+        with temporary_stack(log=log) as stack:
+            for name, measure in ON_STACK.items():
+                if name in chosen:
+                    print(f"measuring {name} …", file=sys.stderr, flush=True)
+                    rows += measure(stack)
+    if "start" in chosen:
+        print("measuring starts …", file=sys.stderr, flush=True)
+        rows += bench_start.measure()
+    print(heading())
+    print()
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
