@@ -36,6 +36,11 @@ class Principal:
         return self.kind in ("key", "operator")
 
     @property
+    def is_acted(self) -> bool:
+        """A secret key or an operator acts as this caller (`X-Act-As`), under the rules."""
+        return not self.is_privileged and (self.key_id or self.operator_id) is not None
+
+    @property
     def auth(self) -> dict[str, Any] | None:
         """The `auth` variable of rules and of a function's context; None for anonymous callers."""
         if self.uid is None:
