@@ -28,6 +28,14 @@ REFUSALS = (
         title="Malformed request",
         detail="This is not a well-formed HTTP request.",
     ),
+    # Only for who asks for one of the proxy's internal locations by name.
+    Refusal(
+        on=(404,),
+        status=404,
+        code="not_found",
+        title="Not found",
+        detail="There is nothing here.",
+    ),
     Refusal(
         on=(405,),
         status=405,
@@ -143,9 +151,12 @@ def _answer(refusal: Refusal) -> list[str]:
         '"request_id":"$trusted_request_id"}'
     )
     retry = ["    add_header Retry-After 1 always;"] if refusal.status in (502, 503, 504) else []
+    # No named location: nginx cannot go to one when it could not even read the request line.
+    path = f"/-problem-/{refusal.code}"
     return [
-        f"error_page {' '.join(map(str, refusal.on))} ={refusal.status} @{refusal.code};",
-        f"location @{refusal.code} {{",
+        f"error_page {' '.join(map(str, refusal.on))} ={refusal.status} {path};",
+        f"location = {path} {{",
+        "    internal;",
         "    default_type application/problem+json;",
         "    add_header X-Request-Id $trusted_request_id always;",
         "    add_header Cache-Control no-store always;",
