@@ -144,8 +144,9 @@ def test_it_passes_requests_on_and_says_who_called(front: Front, call: Any) -> N
         "Forwarded": "for=6.6.6.6",
         "X-Real-IP": "6.6.6.6",
     }
-    seen = call("GET", "/v1/a//b%2Fc?x=1%202", headers=forged).json()
-    assert seen["path"] == "/v1/a//b%2Fc?x=1%202"
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        seen = call(method, "/v1/a//b%2Fc?x=1%202", headers=forged).json()
+        assert (seen["method"], seen["path"]) == (method, "/v1/a//b%2Fc?x=1%202")
     headers = seen["headers"]
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
@@ -206,7 +207,7 @@ def test_the_servers_own_502_is_not_replaced(front: Front, call: Any) -> None:
     assert response.json()["server"] == "web"
 
 
-@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 def test_a_write_is_never_sent_twice(front: Front, call: Any, method: str) -> None:
     servers = [front.upstream("web-1"), front.upstream("web-2")]
     front.start(webs=("web-1", "web-2"))
@@ -215,8 +216,9 @@ def test_a_write_is_never_sent_twice(front: Front, call: Any, method: str) -> No
     for server in servers:
         server.misbehave = True
         server.seen.clear()
-    response = call(method, "/v1/x", content=b"{}")
+    response = call(method, "/v1/x", content=None if method == "DELETE" else b"{}")
     assert response.status_code == 503
+    assert response.json()["code"] == "service_unavailable"
     assert len([seen for server in servers for seen in server.seen]) == 1
 
 
