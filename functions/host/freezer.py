@@ -1,0 +1,94 @@
+"""Stopping a sandbox between calls, from outside, so that no thread of it runs on after a reply."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Protocol
+
+from functions.host.cgroups import Group
+
+_MAX_PASSES = 20
+
+
+class FreezeError(Exception):
+    """The sandbox would not stand still; it must be killed."""
+
+
+class Freezer(Protocol):
+    """Stops and continues all processes of one sandbox."""
+
+    def freeze(self) -> None:
+        """Stop everything; FreezeError when that does not succeed."""
+        ...
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+        ...
+
+
+class CgroupFreezer:
+    """By cgroup v2: one write, no race."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+
+    def freeze(self) -> None:
+        self._group.freeze(True)
+
+    def thaw(self) -> None:
+        self._group.freeze(False)
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all below it. Complete only when all of them stand still."""
+    found = [pid]
+    for parent in found:
+        try:
+            for task in os.scandir(f"/proc/{parent}/task"):
+                children = Path(task.path, "children").read_text().split()
+                found.extend(int(child) for child in children)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended meanwhile
+    return found
+
+
+def _stands_still(pid: int) -> bool:
+    """True when a process is stopped, a zombie or gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat[stat.rindex(b")") + 2 : stat.rindex(b")") + 3] in b"TtZX"
+
+
+class SignalFreezer:
+    """By SIGSTOP to every process, again until none moves: a stopped one cannot fork another.
+
+    A running one could continue a stopped one; hence the repetition, and an end to patience.
+    """
+
+    def __init__(self, init_pid: int) -> None:
+        self._init = init_pid
+
+    def freeze(self) -> None:
+        known: set[int] = set()
+        for _ in range(_MAX_PASSES):
+            current = descendants(self._init)
+            moving = [pid for pid in current if pid not in known or not _stands_still(pid)]
+            if not moving:
+                return
+            self._signal(moving, signal.SIGSTOP)
+            known = set(current)
+        raise FreezeError("the processes of the sandbox do not stop")
+
+    def thaw(self) -> None:
+        self._signal(descendants(self._init), signal.SIGCONT)
+
+    def _signal(self, pids: list[int], number: int) -> None:
+        # The init is alive and not reaped (the host holds its pidfd and was told of no exit), and
+        # its descendants' pids cannot be recycled while they are stopped or its namespace lives.
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue

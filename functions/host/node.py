@@ -1,0 +1,227 @@
+"""What this node can do: the probe at start, the self-test, and the zygote that is in use."""
+
+import asyncio
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from functions.host.apihttp import ApiClient
+from functions.host.cgroups import CgroupMode, Group, NoGroup, Tree, open_tree
+from functions.host.codestore import CodeStore
+from functions.host.instance import Instance, LoadError, Slot
+from functions.host.interpreter import Interpreter, UnsafeLayoutError, examine
+from functions.host.options import Options
+from functions.host.zygotes import IsolationError, Zygote, spawn
+from functions.runtypes import RunSpec
+from functions.sandbox import selftest, syscalls
+from functions.sandbox.child import Mode
+
+log = logging.getLogger("functions.host.node")
+
+_ZYGOTE_FORKS: Final = 10_000  # forks share one memory layout and hash seed
+_ZYGOTE_AGE_S: Final = 3600.0
+_SELFTEST: Final = "selftest"
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What status tells about isolation."""
+
+    ready: bool = False
+    problem: str = ""  # which layer is missing, when not ready
+    mode: str = ""
+    cgroups: CgroupMode = "none"
+    cgroups_problem: str = ""
+    freezer: str = ""
+    landlock_abi: int = 0
+    layers: list[str] = field(default_factory=list)
+
+
+class Node:
+    """Isolation on this machine."""
+
+    def __init__(self, options: Options, store: CodeStore, client: ApiClient) -> None:
+        self.report = Report(landlock_abi=syscalls.landlock_abi())
+        self._options = options
+        self._store = store
+        self._client = client
+        self._tree: Tree | None = None
+        self._interpreter: Interpreter
+        self._mode: Mode = "user"
+        self._zygote: Zygote | None = None
+        self._retired: list[Zygote] = []
+        self._spawning = asyncio.Lock()
+        self._stage = options.data_dir / "stage"
+
+    async def probe(self) -> None:
+        """Find the strongest isolation that works here and test it. Never raises for the node.
+
+        Afterwards `report.ready` says whether functions may run, else `report.problem` why not.
+        """
+        try:
+            await self._probe()
+        except (IsolationError, UnsafeLayoutError, LoadError, OSError) as error:
+            self.report.problem = str(error)
+            log.error("functions cannot run on this node: %s", error)  # noqa: TRY400 - no bug here
+            return
+        self.report.ready = True
+        log.info("isolation is ready: %s", ", ".join(self.report.layers))
+
+    async def _probe(self) -> None:
+        if self._options.tier == "t0":
+            raise IsolationError("tier t0 is not built yet; use t1")
+        product = Path(__file__).resolve().parent.parent.parent
+        secret_places = [product, self._options.data_dir, self._options.socket]
+        if sys.prefix != sys.base_prefix:
+            secret_places.append(Path(sys.prefix).resolve())
+        self._interpreter = await asyncio.to_thread(examine, secret_places)
+        self._stage.mkdir(mode=0o755, exist_ok=True)
+        await self._choose_mode()
+        if self._options.cgroups:
+            found = open_tree()
+            self.report.cgroups, self._tree, self.report.cgroups_problem = found
+        else:
+            self.report.cgroups_problem = "switched off"
+        frozen_by_cgroup = self._tree is not None and self._tree.freezer is not None
+        self.report.freezer = "cgroup" if frozen_by_cgroup else "sigstop"
+        self.report.layers = self._layers()
+        await self._test()
+
+    async def _choose_mode(self) -> None:
+        """Root first, since it gives every sandbox a uid of its own; else user namespaces."""
+        modes: tuple[Mode, ...] = ("root", "user") if os.geteuid() == 0 else ("user",)
+        problems = []
+        for mode in modes:
+            try:
+                self._mode = mode
+                self._zygote = await self._spawn()
+            except IsolationError as error:
+                problems.append(f"{mode} mode: {error}")
+                continue
+            self.report.mode = mode
+            return
+        raise IsolationError("; ".join(problems))
+
+    def _layers(self) -> list[str]:
+        identity = "own uid" if self._mode == "root" else "own user namespace"
+        layers = ["own pid, mount, net, ipc, uts and cgroup namespaces", identity]
+        layers += ["read-only root", "no capabilities", "no_new_privs", "seccomp allow-list"]
+        if self.report.landlock_abi:
+            layers.append(f"landlock abi {self.report.landlock_abi}")
+        layers.append("rlimits")
+        if self._tree is None:
+            return [*layers, "memory watchdog"]
+        return [*layers, f"cgroup {self.report.cgroups}"]
+
+    async def _spawn(self) -> Zygote:
+        place = self._stage
+        return await spawn(self._mode, self._interpreter, stage=place, store=self._store.root)
+
+    async def zygote(self) -> Zygote:
+        """The zygote to fork from: a new one when it died, grew old or forked often."""
+        current = self._zygote
+        if current is not None and current.is_alive and not self._is_worn(current):
+            return current
+        async with self._spawning:
+            if self._zygote is current:
+                fresh = await self._spawn()
+                if current is not None:
+                    self._retired.append(current)
+                self._zygote = fresh
+        self._end_retired()
+        return await self.zygote()
+
+    def _is_worn(self, zygote: Zygote) -> bool:
+        age_s = asyncio.get_running_loop().time() - zygote.born_s
+        return zygote.forks >= _ZYGOTE_FORKS or age_s > _ZYGOTE_AGE_S
+
+    def _end_retired(self) -> None:
+        for zygote in self._retired[:]:
+            if zygote.instances == 0:
+                zygote.stop()
+                self._retired.remove(zygote)
+
+    def make_group(self, number: int) -> Group:
+        """Make the cgroups of a sandbox."""
+        return self._tree.make(f"s{number}") if self._tree else NoGroup()
+
+    async def close(self) -> None:
+        """End all sandboxes and clean up."""
+        for zygote in filter(None, [self._zygote, *self._retired]):
+            zygote.stop()
+            await zygote.wait()
+        if self._tree is not None:
+            self._tree.close()
+
+    async def _test(self) -> None:
+        """Run the built-in attack in a sandbox, and look at the sandbox from outside."""
+        package = _selftest_package()
+        digest = hashlib.sha256(package).hexdigest()
+        await self._store.put(_SELFTEST, digest, package)
+        spec = RunSpec(
+            invocation_id=_SELFTEST,
+            project=_SELFTEST,
+            project_slug=_SELFTEST,
+            function=_SELFTEST,
+            version=1,
+            digest=digest,
+            event=b"{}",
+            handler="selftest.handler",
+        )
+        slot = Slot(number=0, uid=self._options.uid_base, group=self.make_group(0))
+        instance = Instance(spec, slot, self._client)
+        try:
+            await instance.start(await self.zygote(), f"{_SELFTEST}/{digest}")
+            problems = _look_from_outside(instance.pid)
+            result = await instance.call(spec)
+            problems += _judge(result.result)
+            if result.error:
+                problems.append(result.error.message)
+        finally:
+            await instance.end("selftest")
+            while not slot.group.remove():
+                await asyncio.sleep(0.005)
+        if problems:
+            raise IsolationError(f"the self-test failed: {', '.join(problems)}")
+
+
+def _selftest_package() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.write(selftest.__file__, "selftest.py")
+    return buffer.getvalue()
+
+
+def _judge(result: bytes | None) -> list[str]:
+    if result is None:
+        return ["it gave no result"]
+    found: dict[str, Any] = json.loads(result)
+    problems = [f"{name} was not refused" for name in found["succeeded"]]
+    if found["pid"] != 1:
+        problems.append("it has no pid namespace of its own")
+    return problems
+
+
+def _look_from_outside(pid: int) -> list[str]:
+    """What the kernel says of a sandbox, which nothing inside can falsify."""
+    status = {}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        status[name] = value.strip()
+    wanted = {"Seccomp": "2", "NoNewPrivs": "1"}
+    problems = [f"{k} is {status.get(k)}" for k, v in wanted.items() if status.get(k) != v]
+    capabilities = ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")
+    problems += [f"{name} is {status[name]}" for name in capabilities if int(status[name], 16)]
+    if status["Uid"].split()[0] == "0":
+        problems.append("it runs as root")
+    for name in ("pid", "mnt", "net", "ipc", "uts", "cgroup"):
+        shared = os.readlink(f"/proc/self/ns/{name}") == os.readlink(f"/proc/{pid}/ns/{name}")
+        problems += [f"it shares the host's {name} namespace"] if shared else []
+    return problems

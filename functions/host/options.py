@@ -1,0 +1,55 @@
+"""What the host is told on its command line."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The host's settings; sizes and times in the units of their names."""
+
+    socket: Path
+    data_dir: Path
+    api_url: str  # unix:///path/web.sock or http://127.0.0.1:port
+    tier: str
+    memory_mb: int  # for all sandboxes together
+    uid_base: int  # root mode: sandboxes get uids from here on
+    max_instances: int
+    idle_timeout_s: float
+    cgroups: bool  # False: behave as on a node that has none
+
+
+def _half_of_memory_mb() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 << 20)
+
+
+def parse(arguments: list[str]) -> Options:
+    """Read the command line; exits with a message when it is wrong."""
+    parser = argparse.ArgumentParser(prog="functions.host", description=__doc__)
+    parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
+    parser.add_argument("--data-dir", type=Path, required=True, help="cache of unpacked packages")
+    parser.add_argument("--api-url", required=True, help="where context.baas is forwarded to")
+    parser.add_argument("--tier", choices=["t1", "t0"], default="t1", help="isolation tier")
+    parser.add_argument(
+        "--memory-mb", type=int, default=_half_of_memory_mb(), help="for all sandboxes together"
+    )
+    parser.add_argument("--uid-base", type=int, default=200_000, help="first uid of sandboxes")
+    parser.add_argument("--max-instances", type=int, default=400)
+    parser.add_argument("--idle-timeout-s", type=float, default=300.0)
+    parser.add_argument("--no-cgroups", action="store_true", help="use rlimits and a watchdog")
+    found = parser.parse_args(arguments)
+    if not found.api_url.startswith(("unix:///", "http://")):
+        parser.error("--api-url must be unix:///path or http://host:port")
+    return Options(
+        socket=found.socket.absolute(),
+        data_dir=found.data_dir.absolute(),
+        api_url=found.api_url,
+        tier=found.tier,
+        memory_mb=found.memory_mb,
+        uid_base=found.uid_base,
+        max_instances=found.max_instances,
+        idle_timeout_s=found.idle_timeout_s,
+        cgroups=not found.no_cgroups,
+    )

@@ -1,0 +1,335 @@
+"""Which sandbox serves which call: keep-alive under a memory budget, and fairness."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Hashable
+from typing import Final
+
+from functions.host.apihttp import ApiClient
+from functions.host.codestore import CodeStore
+from functions.host.instance import Instance, LoadError, Slot
+from functions.host.node import Node
+from functions.host.options import Options
+from functions.host.zygotes import IsolationError
+from functions.runtypes import RunError, RunResult, RunSpec
+
+log = logging.getLogger("functions.host.pool")
+
+CAPACITY_WAIT_S: Final = 5.0  # how long a call may wait for room on this node
+_WAITING_CAP: Final = 256
+_PROJECT_SHARE: Final = 0.5  # of the budget, for what one project runs at one time
+_IDLE_FLOOR_MB: Final = 8  # a frozen instance costs at least this much
+_RECYCLE_CALLS: Final = 10_000
+_RECYCLE_AGE_S: Final = 3600.0
+_SWEEP_S: Final = 1.0
+_GROUP_RETRY_S: Final = 0.005
+
+Key = Hashable
+
+
+class ThrottledError(Exception):
+    """The call may not start now; the message says why."""
+
+
+def key_of(spec: RunSpec) -> Key:
+    """What two calls must have in common to share a sandbox."""
+    return (
+        spec.project,
+        spec.function,
+        spec.version,
+        spec.digest,
+        spec.project_slug,
+        spec.handler,
+        spec.runtime,
+        spec.signature,
+        spec.isolation,
+        spec.memory_mb,
+        tuple(sorted(spec.env.items())),
+        spec.secret_names,
+    )
+
+
+class Pool:
+    """All sandboxes of this node."""
+
+    def __init__(self, options: Options, node: Node, store: CodeStore, client: ApiClient) -> None:
+        self._options = options
+        self._node = node
+        self._store = store
+        self._client = client
+        self._idle: dict[Key, list[Instance]] = {}
+        self._living: dict[Instance, Key] = {}  # until their processes are gone
+        self._busy_mb: Counter[str] = Counter()  # by project: calls running or starting
+        self._running: Counter[tuple[str, str]] = Counter()  # by project and function
+        self._free_slots: list[int] = []
+        self._next_slot = 1
+        self._waiting = 0
+        self._room = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
+
+    # --- calls ---------------------------------------------------------------------------------
+
+    async def run(self, spec: RunSpec) -> RunResult:
+        """Run one invocation in a warm or a new sandbox."""
+        function = (spec.project, spec.function)
+        if self._running[function] >= spec.max_concurrency:
+            return _refusal(
+                "Throttled", f"{spec.function} runs {spec.max_concurrency} calls already."
+            )
+        self._running[function] += 1
+        try:
+            return await self._run(spec)
+        except ThrottledError as error:
+            return _refusal("Throttled", str(error))
+        except LoadError as error:
+            return RunResult(
+                outcome=error.outcome, error=error.error, logs=error.logs, cold=True, billed_ms=1
+            )
+        finally:
+            self._running[function] -= 1
+            if not self._running[function]:
+                del self._running[function]
+
+    async def _run(self, spec: RunSpec) -> RunResult:
+        key = key_of(spec)
+        await self._take_room(spec, key)
+        try:
+            instance = self._pop_idle(key) or await self._start(spec, key)
+            self.counts["calls"] += 1
+            result = await instance.call(spec)
+        finally:
+            self._give_room(spec)
+        self._put_back(instance, key)
+        self._top_up(spec, key)
+        return result
+
+    def _pop_idle(self, key: Key) -> Instance | None:
+        instances = self._idle.get(key)
+        while instances:
+            instance = instances.pop()
+            if not instance.gone.done():
+                return instance
+        return None
+
+    def _put_back(self, instance: Instance, key: Key) -> None:
+        if instance.gone.done() or not instance.is_frozen:
+            return
+        age_s = instance.used_s - instance.born_s
+        used_up = instance.spec.isolation == "per-call" or instance.calls >= _RECYCLE_CALLS
+        if used_up or age_s > _RECYCLE_AGE_S:
+            instance.kill("recycled")
+        else:
+            self._idle.setdefault(key, []).append(instance)
+
+    # --- room ----------------------------------------------------------------------------------
+
+    def _used_mb(self) -> int:
+        idle = sum(
+            max(_IDLE_FLOOR_MB, instance.peak_mb)
+            for instances in self._idle.values()
+            for instance in instances
+        )
+        return self._busy_mb.total() + idle
+
+    def _has_room(self, spec: RunSpec, key: Key) -> bool:
+        share = self._options.memory_mb * _PROJECT_SHARE
+        if self._busy_mb[spec.project] + spec.memory_mb > max(share, spec.memory_mb):
+            return False
+        if self._idle.get(key):
+            return self._busy_mb.total() + spec.memory_mb <= self._options.memory_mb
+        while (
+            self._used_mb() + spec.memory_mb > self._options.memory_mb
+            or len(self._living) >= self._options.max_instances
+        ):
+            if not self._evict_one():
+                return False
+        return True
+
+    def _evict_one(self) -> bool:
+        """Kill the idle instance that was used longest ago; False when there is none."""
+        idle = [item for instances in self._idle.values() for item in instances]
+        if not idle:
+            return False
+        self._drop(min(idle, key=lambda instance: instance.used_s), "evicted")
+        return True
+
+    def _drop(self, instance: Instance, reason: str) -> None:
+        key = self._living.get(instance)
+        if key is not None and instance in self._idle.get(key, []):
+            self._idle[key].remove(instance)
+            if not self._idle[key]:
+                del self._idle[key]
+        instance.kill(reason)
+
+    async def _take_room(self, spec: RunSpec, key: Key) -> None:
+        """Reserve memory for a call; ThrottledError when there is none for too long."""
+        if self._waiting or not self._has_room(spec, key):
+            await self._wait_for_room(spec, key)
+        self._busy_mb[spec.project] += spec.memory_mb
+
+    async def _wait_for_room(self, spec: RunSpec, key: Key) -> None:
+        if self._waiting >= _WAITING_CAP:
+            raise ThrottledError("This node is full.")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(min(CAPACITY_WAIT_S, spec.timeout_s)), self._room:
+                await self._room.wait_for(lambda: self._has_room(spec, key))
+        except TimeoutError as error:
+            raise ThrottledError("This node is full.") from error
+        finally:
+            self._waiting -= 1
+
+    def _give_room(self, spec: RunSpec) -> None:
+        self._busy_mb[spec.project] -= spec.memory_mb
+        if self._busy_mb[spec.project] <= 0:
+            del self._busy_mb[spec.project]
+        self._announce_room()
+
+    def _announce_room(self) -> None:
+        if self._waiting:
+            self._spawn_task(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._room:
+            self._room.notify_all()
+
+    def _spawn_task(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("background work failed", exc_info=task.exception())
+
+    # --- birth and death -----------------------------------------------------------------------
+
+    async def _start(self, spec: RunSpec, key: Key) -> Instance:
+        """Start and load an instance; LoadError when it does not come up."""
+        try:
+            zygote = await self._node.zygote()
+            number = self._free_slots.pop() if self._free_slots else self._new_slot()
+            group = self._node.make_group(number)
+        except (IsolationError, OSError) as error:
+            fault = RunError(type="SandboxUnavailable", message=str(error))
+            raise LoadError("unavailable", fault, ()) from error
+        slot = Slot(number=number, uid=self._options.uid_base + number, group=group)
+        instance = Instance(spec, slot, self._client)
+        instance.on_gone = self._on_gone
+        self._living[instance] = key
+        self.counts["cold_starts"] += 1
+        code = self._store.acquire(spec.project, spec.digest)
+        await instance.start(zygote, code)
+        return instance
+
+    def _new_slot(self) -> int:
+        number, self._next_slot = self._next_slot, self._next_slot + 1
+        return number
+
+    def _on_gone(self, instance: Instance) -> None:
+        key = self._living.pop(instance)
+        if instance in self._idle.get(key, []):
+            self._idle[key].remove(instance)
+        self._store.release(instance.spec.project, instance.spec.digest)
+        self._free_slot(instance.slot)
+        self._announce_room()
+
+    def _free_slot(self, slot: Slot) -> None:
+        """Use number and uid again only when the cgroups are gone, and so every process."""
+        try:
+            removed = slot.group.remove()
+        except OSError:
+            log.exception("the cgroups of slot %s cannot be removed", slot.number)
+            return
+        if removed:
+            self._free_slots.append(slot.number)
+        else:
+            asyncio.get_running_loop().call_later(_GROUP_RETRY_S, self._free_slot, slot)
+
+    def _top_up(self, spec: RunSpec, key: Key) -> None:
+        """Start ahead what the function wants to have waiting."""
+        wanted = max(spec.min_instances, 1 if spec.isolation == "per-call" else 0)
+        present = sum(1 for other in self._living.values() if other == key) if wanted else 0
+        if present < wanted and self._store.holds(spec.project, spec.digest):
+            self._spawn_task(self._start_ahead(spec, key))
+
+    async def _start_ahead(self, spec: RunSpec, key: Key) -> None:
+        if self._waiting or not self._has_room(spec, key):
+            return
+        self._busy_mb[spec.project] += spec.memory_mb
+        try:
+            instance = await self._start(spec, key)
+        except LoadError as error:
+            log.info("%s could not be started ahead: %s", spec.function, error)
+            return
+        finally:
+            self._give_room(spec)
+        self._put_back(instance, key) if spec.isolation != "per-call" else self._park(instance, key)
+
+    def _park(self, instance: Instance, key: Key) -> None:
+        if not instance.gone.done():
+            self._idle.setdefault(key, []).append(instance)
+
+    # --- housekeeping --------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """End idle instances in time; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            oldest_s = loop.time() - self._options.idle_timeout_s
+            for instances in list(self._idle.values()):
+                keep = instances[0].spec.min_instances if instances else 0
+                spare = instances[: max(0, len(instances) - keep)]
+                for instance in [item for item in spare if item.used_s < oldest_s]:
+                    self._drop(instance, "idle")
+
+    def running_instances(self) -> list[Instance]:
+        """Instances whose processes may run at this moment."""
+        return [instance for instance in self._living if not instance.is_frozen]
+
+    async def inspect(self, spec: RunSpec) -> Instance:
+        """Start an instance outside of the pool's idle lists; the caller must end it."""
+        key = ("inspect", spec.invocation_id)
+        await self._take_room(spec, key)
+        try:
+            return await self._start(spec, key)
+        finally:
+            self._give_room(spec)
+
+    async def forget(self, project: str) -> None:
+        """End all instances of a project."""
+        mine = [item for item in self._living if item.spec.project == project]
+        for instance in mine:
+            self._drop(instance, "forgotten")
+        for instance in mine:
+            await instance.gone
+
+    def figures(self) -> dict[str, int]:
+        """Counts for status."""
+        idle = sum(len(instances) for instances in self._idle.values())
+        return {
+            "instances": len(self._living),
+            "idle": idle,
+            "running": sum(self._running.values()),
+            "waiting": self._waiting,
+            "memory_used_mb": self._used_mb(),
+            "memory_budget_mb": self._options.memory_mb,
+            **self.counts,
+        }
+
+    async def close(self) -> None:
+        """End every instance."""
+        for task in list(self._tasks):
+            task.cancel()
+        for instance in list(self._living):
+            instance.kill("shutdown")
+        for instance in list(self._living):
+            await instance.gone
+
+
+def _refusal(kind: str, message: str) -> RunResult:
+    return RunResult(outcome="throttled", error=RunError(type=kind, message=message))

@@ -1,0 +1,36 @@
+"""Memory without cgroups: look at what runs every few milliseconds and kill what is too large."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final
+
+from functions.host.freezer import descendants
+from functions.host.pool import Pool
+from functions.sandbox.limits import INTERPRETER_MB
+
+_INTERVAL_S: Final = 0.02
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_mb(pid: int) -> int:
+    """Resident memory of a process and all below it, whole MiB; 0 when it is gone."""
+    pages = 0
+    for process in descendants(pid):
+        try:
+            pages += int(Path(f"/proc/{process}/statm").read_bytes().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return pages * _PAGE >> 20
+
+
+async def watch(pool: Pool) -> None:
+    """Kill instances over their limit; runs until cancelled."""
+    while True:
+        await asyncio.sleep(_INTERVAL_S)
+        for instance in pool.running_instances():
+            if (
+                instance.pid
+                and resident_mb(instance.pid) > instance.spec.memory_mb + INTERPRETER_MB
+            ):
+                instance.kill("memory")

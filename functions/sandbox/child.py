@@ -1,0 +1,165 @@
+"""From a forked zygote to a sandbox. STEPS, in this order, are the isolation policy.
+
+Every line of it has a test in tests/security that attacks it. Nothing of the user's code has been
+read when the last step is done.
+"""
+
+import gc
+import os
+import resource
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn
+
+from functions.sandbox import frames, landlock, mounts, privileges, syscalls, worker
+from functions.sandbox.limits import Limits, apply_process_limit, apply_rlimits
+
+CONTROL, API, LOG = 3, 4, 5  # the sandbox's descriptors, after stdin, stdout and stderr
+_CHANNELS = 5  # descriptors passed before those of cgroups: control, api, log, stdout, stderr
+
+Mode = Literal["root", "user"]
+
+
+@dataclass(kw_only=True)
+class Birth:
+    """What one sandbox is made from."""
+
+    mode: Mode
+    uid: int  # root mode: this sandbox's own; user mode: unused
+    code: str  # the package's path beneath the store
+    limits: Limits
+    program: bytes  # the seccomp filter
+    descriptors: list[int]  # control, api, log, stdout, stderr, then cgroup.procs files
+    proc: int = field(default=-1)  # procfs, for the id maps of user mode
+
+
+def forget_zygote(birth: Birth) -> None:
+    """No signal handler and no death signal of the zygote is inherited in a useful form."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    syscalls.die_with_parent()
+    os.setsid()
+
+
+def join_cgroups(birth: Birth) -> None:
+    """Enter this sandbox's cgroups through files that the host opened (0 means myself)."""
+    for file in birth.descriptors[_CHANNELS:]:
+        os.write(file, b"0")
+
+
+def leave_namespaces(birth: Birth) -> None:
+    """Own mounts, network (with no interface up), IPC, host name and cgroup view; the pid
+    namespace began with the fork."""
+    syscalls.unshare(
+        syscalls.CLONE_NEWNS
+        | syscalls.CLONE_NEWNET
+        | syscalls.CLONE_NEWIPC
+        | syscalls.CLONE_NEWUTS
+        | syscalls.CLONE_NEWCGROUP
+    )
+    syscalls.sethostname("function")
+
+
+def mount_own_files(birth: Birth) -> None:
+    """A private /tmp, and the function's package, read-only, at /fn."""
+    mounts.mount_tmp(birth.limits.tmp_mb, birth.limits.tmp_inodes)
+    mounts.bind_read_only(f"{mounts.STORE}/{birth.code}", mounts.CODE)
+
+
+def hide_what_the_zygote_sees(birth: Birth) -> None:
+    """No other project's package, no procfs, no source of ours."""
+    birth.proc = privileges.open_proc()
+    for path in mounts.ZYGOTE_ONLY:
+        syscalls.detach(path)
+
+
+def rewire_descriptors(birth: Birth) -> None:
+    """stdin is /dev/null, then the five channels and procfs; everything else is closed."""
+    control, api, log, out, err = (os.dup(fd) for fd in birth.descriptors[:_CHANNELS])
+    null = os.open("/dev/null", os.O_RDONLY)
+    proc = birth.proc
+    # Duplicates lie above all low numbers, so no target below is also a source still needed.
+    sources = [os.dup(fd) for fd in (null, out, err, control, api, log, proc)]
+    if min(sources) <= len(sources):
+        raise OSError("descriptors overlap")
+    for target, source in enumerate(sources):
+        os.dup2(source, target, inheritable=False)
+    birth.proc = len(sources) - 1
+    os.closerange(len(sources), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    for standard in (0, 1, 2):
+        os.set_inheritable(standard, True)
+
+
+def limit_resources(birth: Birth) -> None:
+    """Memory, files, signals, priorities."""
+    apply_rlimits(birth.limits)
+
+
+def become_nobody(birth: Birth) -> None:
+    """An own uid, or an own user namespace; no capability either way."""
+    if birth.mode == "root":
+        privileges.become_user(birth.uid)
+    else:
+        privileges.become_nested_user(birth.proc)
+    os.close(birth.proc)
+    apply_process_limit(birth.limits)
+
+
+def arm_death_signal(birth: Birth) -> None:
+    """Again: the kernel forgets it when the uid changes."""
+    syscalls.die_with_parent()
+
+
+def forbid_new_privileges(birth: Birth) -> None:
+    """setuid bits and file capabilities mean nothing from here on."""
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def lock_files(birth: Birth) -> None:
+    """Landlock: write beneath /tmp only, no TCP, no signal or abstract socket to the outside."""
+    landlock.restrict(readable="/", writable=mounts.TMP)
+
+
+def filter_system_calls(birth: Birth) -> None:
+    """The last step: the allow-list of seccomp.py."""
+    os.chdir(mounts.TMP)
+    syscalls.install_seccomp_filter(birth.program)
+
+
+STEPS = (
+    forget_zygote,
+    join_cgroups,
+    leave_namespaces,
+    mount_own_files,
+    hide_what_the_zygote_sees,
+    rewire_descriptors,
+    limit_resources,
+    become_nobody,
+    arm_death_signal,
+    forbid_new_privileges,
+    lock_files,
+    filter_system_calls,
+)
+
+
+def live(birth: Birth) -> NoReturn:
+    """Become a sandbox and serve calls until the host closes the channel. Never returns."""
+    control_fd = birth.descriptors[0]
+    for step in STEPS:
+        try:
+            step(birth)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this child must not go on
+            report = {"type": "setup_failed", "step": step.__name__, "error": str(error)}
+            os.write(control_fd, frames.encode(report))
+            os._exit(70)
+        if step is rewire_descriptors:
+            control_fd = CONTROL
+    try:
+        gc.enable()
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CONTROL)
+        api = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, API)
+        worker.serve(control, api, LOG)
+    finally:
+        os._exit(0)  # a return would continue as a second zygote
