@@ -75,6 +75,12 @@ def sign_in(project: ProjectConfig, *, email: str, password: str, device: Device
         raise _banned()
     with transaction.atomic():
         lockout.forget(scope)
+        if password_hash is not None and passwords.needs_rehash(password_hash):
+            users.save(
+                users.lock(project.id, user.uid),
+                project.id,
+                password_hash=passwords.hash_password(password),
+            )
         grant = _grant(project, user, "password", device)
         users.announce(project, "signed_in", grant.user)
         return grant

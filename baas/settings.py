@@ -96,7 +96,7 @@ ENCRYPTION_KEY = hashlib.blake2b(
     SECRET_KEY.encode(), person=b"baas-encryption", digest_size=32
 ).digest()
 
-# How long an access token is good for, and a session that is not refreshed (each refresh renews it).
+# How long an access token lives, and a session that is not refreshed (each refresh renews it).
 ACCESS_TOKEN_S = env.integer("BAAS_ACCESS_TOKEN_S", 900)
 SESSION_DAYS = env.integer("BAAS_SESSION_DAYS", 30)
 

@@ -15,13 +15,15 @@ import orjson
 import psycopg
 from django.db import transaction
 
-from baas.kernel import db
+from baas.kernel import db, encryption
 from baas.kernel.http.request import Response
 from baas.kernel.problems import Conflict, Invalid, Malformed, Problem
 
 MAX_KEY: Final = 255
 WAIT_S: Final = 10
 _HOURS: Final = 24
+# Replies may hold tokens or keys that are shown once: they are not kept in clear.
+_CONTEXT: Final = "first reply"
 
 
 def run(
@@ -111,7 +113,8 @@ def _stored(scope: bytes, body_hash: bytes) -> Response | None:
         )
     headers = [(name, value) for name, value in orjson.loads(row[2])]
     headers.append(("Idempotency-Replayed", "true"))
-    return Response(row[1], bytes(row[3]), headers, content_type=None)
+    body = encryption.decrypt(bytes(row[3]), _CONTEXT)
+    return Response(row[1], body, headers, content_type=None)
 
 
 def _store(scope: bytes, body_hash: bytes, response: Response) -> None:
@@ -124,7 +127,13 @@ def _store(scope: bytes, body_hash: bytes, response: Response) -> None:
         " VALUES (%s, %s, %s, %s, %s, now()) ON CONFLICT (scope) DO UPDATE SET"
         " body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers,"
         " body = excluded.body, created_at = excluded.created_at",
-        (scope, body_hash, response.status, orjson.dumps(response.headers).decode(), body),
+        (
+            scope,
+            body_hash,
+            response.status,
+            orjson.dumps(response.headers).decode(),
+            encryption.encrypt(body, _CONTEXT),
+        ),
     )
 
 

@@ -40,6 +40,7 @@ class RequestMiddleware:
         ours = door.open_request(request.META)
         request.baas = ours  # type: ignore[attr-defined]
         try:
+            door.refuse_nul(ours.path)
             if ours.path.startswith(door.PROJECT_PREFIX):
                 door.enter_project(ours, ours.path.split("/")[3])
             reply = self._get_response(request)

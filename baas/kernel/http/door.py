@@ -18,6 +18,7 @@ from baas.kernel.problems import (
     CONTENT_TYPE,
     Conflict,
     Internal,
+    Malformed,
     MethodNotAllowed,
     Problem,
     Unavailable,
@@ -59,6 +60,7 @@ def open_request(environ: Mapping[str, Any]) -> Request:
 
 def enter_project(request: Request, slug: str) -> None:
     """Set project and principal. Raises NotFound `project_not_found` or Unauthenticated."""
+    refuse_nul(request.path)
     request.project = by_slug(slug)
     request.principal = _authenticate()(request)
     here = context.current()
@@ -71,6 +73,12 @@ def enter_project(request: Request, slug: str) -> None:
             invocation_id=request.principal.invocation_id or "",
         )
     )
+
+
+def refuse_nul(path: str) -> None:
+    """No name of ours can have a NUL (PostgreSQL's text cannot). Raises Malformed."""
+    if "\0" in path:
+        raise Malformed("The address has a NUL character, which no name may have.")
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:

@@ -64,6 +64,8 @@ class Request:
                 )
             except ValueError as error:
                 raise Malformed(f"The query string is malformed: {error}.") from error
+            if "%00" in text:
+                raise Malformed("The query string has a NUL character, which no value may have.")
         return self._query
 
     @property
