@@ -276,7 +276,8 @@ class Compiler:
         known = {part.kind for part in (then, otherwise)} - {"error"}
         if not known:
             return ERROR
-        kind = known.pop() if len(known) == 1 else "json"
+        # of kind owner, NULL could be nobody or an error: JSON can tell them apart
+        kind = known.pop() if len(known) == 1 and known != {"owner"} else "json"
         code = sql.SQL("CASE {} WHEN TRUE THEN {} WHEN FALSE THEN {} END").format(
             as_bool(condition),
             functions_sql.convert(then, kind),
@@ -328,6 +329,7 @@ class Compiler:
         if with_items is None:
             return ERROR
         container, source = with_items
+        loose = loose and node.macro != "exists_one"  # one fault is a fault of the whole there
         hit = self.in_macro(node, source, lambda: self.truth(node.body, loose=loose))
         code = as_bool(hit, loose=loose) if hit.kind != "error" else NULL_BOOL
         if loose and node.macro == "exists":

@@ -242,8 +242,7 @@ def _ends_with(whole: Fragment, part: Fragment) -> Fragment:
     code = let(
         (as_text(whole), as_text(part)),
         lambda a, b: sql.SQL(
-            "CASE WHEN char_length({1}) = 0 THEN {0} IS NOT NULL "
-            "ELSE right({0}, char_length({1})) = {1} END"
+            "right({0}, char_length({1})) = {1}"
         ).format(a, b),
     )
     return _bool("{}", code)

@@ -291,10 +291,10 @@ def _logic(operands: tuple[Evaluate, ...], *, decisive: bool) -> Evaluate:
             except Fault as error:
                 fault = error
                 continue
-            if value is decisive:
-                return decisive
-            if value is not (not decisive):
+            if not isinstance(value, bool):
                 fault = Fault(f"{values.describe(value)} is not true or false")
+            elif value == decisive:
+                return decisive
         if fault is not None:
             raise fault
         return not decisive

@@ -9,7 +9,6 @@ from psycopg import sql
 from auth.rules import values
 from auth.rules.fragments import (
     ERROR,
-    NULL_BOOL,
     Fragment,
     as_bool,
     as_json,
@@ -72,7 +71,8 @@ def within(value: Fragment, container: Fragment, *, loose: bool) -> Fragment:
     if value.constant:
         return _bool("{}", shared(container, lambda v: _holds(v, value)))
     if value.kind in ("time", "span"):
-        return ERROR if loose else _bool("{}", NULL_BOOL)
+        held = shared(container, lambda v: _holds(v, value))
+        return _bool("CASE WHEN {} IS NOT NULL THEN {} END", value.code, held)
     return _bool(
         "{}",
         let(
