@@ -241,9 +241,7 @@ def _starts_with(whole: Fragment, part: Fragment) -> Fragment:
 def _ends_with(whole: Fragment, part: Fragment) -> Fragment:
     code = let(
         (as_text(whole), as_text(part)),
-        lambda a, b: sql.SQL(
-            "right({0}, char_length({1})) = {1}"
-        ).format(a, b),
+        lambda a, b: sql.SQL("right({0}, char_length({1})) = {1}").format(a, b),
     )
     return _bool("{}", code)
 

@@ -34,12 +34,12 @@ start: expr
         | IDENT                                      -> name
         | IDENT "(" [arguments] ")"                  -> global_call
         | "(" expr ")"                               -> group
-        | LSQB [arguments [","]] "]"                 -> list_of
-        | LBRACE [entries [","]] "}"                 -> map_of
+        | LSQB [arguments ","?] "]"                 -> list_of
+        | LBRACE [entries ","?] "}"                 -> map_of
 
 selector: IDENT
-arguments: expr ("," expr)*
-entries: entry ("," entry)*
+arguments: expr | arguments "," expr
+entries: entry | entries "," entry
 entry: expr ":" expr
 
 ?literal: INT                                        -> integer

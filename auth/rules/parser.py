@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -123,7 +123,7 @@ class _Build(Transformer[Token, ast.Node]):
         node = cast(ast.Node, parts[-1])
         for token in reversed(cast(list[Token], parts[:-1])):
             match node:
-                case ast.Literal(value=int() | Decimal() as number) if number is not True:
+                case ast.Literal(value=int() | Decimal() as number) if type(number) is not bool:
                     opposite = number.copy_negate() if isinstance(number, Decimal) else -number
                     node = ast.Literal(value=opposite, position=_at(token))
                 case _:
@@ -141,8 +141,8 @@ class _Build(Transformer[Token, ast.Node]):
         operand, key = parts
         return ast.Index(operand=operand, key=key, position=operand.position)
 
-    def arguments(self, parts: list[ast.Node]) -> tuple[ast.Node, ...]:
-        return tuple(parts)
+    def arguments(self, parts: list[Any]) -> tuple[ast.Node, ...]:
+        return (parts[0],) if len(parts) == 1 else (*parts[0], parts[1])
 
     def receiver_call(self, parts: tuple[ast.Node, Token, tuple[ast.Node, ...] | None]) -> ast.Node:
         operand, name, arguments = parts
@@ -181,10 +181,8 @@ class _Build(Transformer[Token, ast.Node]):
         key, value = parts
         return key, value
 
-    def entries(
-        self, parts: list[tuple[ast.Node, ast.Node]]
-    ) -> tuple[tuple[ast.Node, ast.Node], ...]:
-        return tuple(parts)
+    def entries(self, parts: list[Any]) -> tuple[tuple[ast.Node, ast.Node], ...]:
+        return (parts[0],) if len(parts) == 1 else (*parts[0], parts[1])
 
     def map_of(self, parts: list[Token | tuple[tuple[ast.Node, ast.Node], ...] | None]) -> ast.Node:
         entries = cast("tuple[tuple[ast.Node, ast.Node], ...] | None", parts[1]) or ()

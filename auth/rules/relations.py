@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from psycopg import sql
@@ -60,11 +61,11 @@ def equal(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:
 
 def within(value: Fragment, container: Fragment, *, loose: bool) -> Fragment:
     """CEL's `in`: an item of a list, a key of a map."""
-    if value.constant and container.constant:
-        return constant(values.contains(container.value, value.value))
     if container.constant:
-        if not isinstance(container.value, list | tuple | dict):
+        if not isinstance(container.value, list | tuple | Mapping):
             return ERROR
+        if value.constant:
+            return constant(values.contains(container.value, value.value))
         return _among(value, tuple(container.value), loose=loose)
     if container.kind != "json":
         return ERROR

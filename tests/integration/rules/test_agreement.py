@@ -93,7 +93,7 @@ def name(text: str) -> ast.Node:
     return ast.Name(name=text)
 
 
-TOO_LONG = (10**100, -(10**120), Decimal('1e-101'))  # for a literal
+TOO_LONG = (10**100, -(10**120), Decimal("1e-101"))  # for a literal
 literals = st.sampled_from([value for value in SCALARS if value not in TOO_LONG]).map(
     lambda value: ast.Literal(value=value)
 )
@@ -205,7 +205,7 @@ def truths(inner: st.SearchStrategy[ast.Node], depth: int) -> st.SearchStrategy[
 
 
 @settings(
-    max_examples=int(__import__("os").environ.get("N","300")),
+    max_examples=int(__import__("os").environ.get("N", "300")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
