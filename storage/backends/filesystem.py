@@ -1,7 +1,8 @@
 """Bytes as files: the default of the embedded stack.
 
 `a/b/name` is the file `a/b/.xx/name`, where xx comes from a hash of the name, so that no directory
-grows too long (no segment of a key starts with a dot, so the two cannot meet). A put writes into `.incoming/` and renames: a reader sees all bytes or none.
+grows too long (no segment of a key starts with a dot, so the two cannot meet). A put writes into
+`.incoming/` and renames: a reader sees all bytes or none.
 """
 
 import errno

@@ -1,0 +1,258 @@
+"""The data plane's door to objects."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from baas.kernel import cursors
+from baas.kernel.http.request import Request, Response, json_response, no_content
+from baas.kernel.http.routes import PROJECT, Route
+from baas.kernel.problems import FieldError, Invalid, Malformed, Problem
+from storage import access, buckets, caller, downloads, listing, service, uploads
+from storage.backends import KeyMissing
+from storage.conditions import is_not_modified, requested_range
+from storage.multipart import MAX_OTHER, FileForm
+from storage.objects import Object
+from storage.uploads import Upload
+
+BUCKET = PROJECT + "/storage/{bucket}"
+OBJECT = BUCKET + "/objects/{path...}"
+_META: Final = "HTTP_X_META_"
+
+
+class LengthRequired(Problem):
+    status, title, default_code = 411, "Length required", "length_required"
+
+
+def put(request: Request) -> Response:
+    length = request.content_length
+    if length is None:
+        # The server cannot tell us whether a chunked body was cut off, so it must say its length.
+        raise LengthRequired(
+            "Send Content-Length: without it nobody can tell a whole object from one that was"
+            " cut off. (Or send a form with POST.)"
+        )
+    upload = _upload(
+        request,
+        chunks=uploads.read_exactly(request.environ["wsgi.input"].read, length),
+        content_type=uploads.check_type(request.header("Content-Type")),
+        size=length,
+    )
+    return _kept(request, upload)
+
+
+def post_form(request: Request) -> Response:
+    length = request.content_length
+    bucket = buckets.get(request.project.id, request.params["bucket"])
+    if access.is_closed(bucket.write, caller.of(request)):
+        raise access.refusal(bucket, "write")
+    if length is not None:
+        uploads.require_size(length - MAX_OTHER, bucket.max_size)
+    read = request.environ["wsgi.input"].read
+    body = uploads.read_all(read) if length is None else uploads.read_exactly(read, length)
+    form = FileForm(request.header("Content-Type"), body)
+    upload = _upload(
+        request,
+        chunks=form.chunks(),
+        content_type=uploads.check_type(form.content_type),
+        size=None,
+    )
+    return _kept(request, upload)
+
+
+def _upload(request: Request, **fields: Any) -> Upload:
+    none_match = request.header("If-None-Match")
+    if none_match is not None and none_match.strip() != "*":
+        raise Malformed("An upload takes If-None-Match only as `*`: create, never overwrite.")
+    return Upload(
+        metadata=uploads.check_metadata(_metadata(request)),
+        only_new=none_match is not None,
+        only_over=request.header("If-Match"),
+        sha256=_content_digest(request.header("Content-Digest")),
+        **fields,
+    )
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    return {
+        name[len(_META) :].lower().replace("_", "-"): value.strip()
+        for name, value in request.environ.items()
+        if name.startswith(_META)
+    }
+
+
+def _content_digest(header: str | None) -> str | None:
+    """The SHA-256 of a Content-Digest (RFC 9530) in hex; None when it names none."""
+    if header is None:
+        return None
+    found = re.search(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):", header)
+    if found is None:
+        return None
+    try:
+        digest = base64.b64decode(found[1], validate=True)
+    except binascii.Error as error:
+        raise Malformed("Content-Digest is not `sha-256=:<base64>:`.") from error
+    return digest.hex()
+
+
+def _kept(request: Request, upload: Upload) -> Response:
+    params = request.params
+    object_ = service.put(
+        caller.of(request), request.project, params["bucket"], _path(request), upload
+    )
+    return json_response(object_.as_dict(), 201, [("ETag", f'"{object_.etag}"')])
+
+
+def _path(request: Request) -> str:
+    try:
+        # The door shows malformed UTF-8 with replacement characters: different paths would meet.
+        request.environ["PATH_INFO"].encode("latin-1").decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("The path is not UTF-8.", code="invalid_path") from error
+    return request.params["path"]
+
+
+def get(request: Request) -> Response:
+    who, project, path = caller.of(request), request.project, _path(request)
+    bucket = buckets.get(project.id, request.params["bucket"])
+    object_ = service.get(who, project, bucket.name, path)
+    try:
+        return _send(request, bucket, object_)
+    except KeyMissing:
+        # Overwritten between the two look-ups: the row tells where the bytes are now.
+        again = service.get(who, project, bucket.name, path)
+        try:
+            return _send(request, bucket, again)
+        except KeyMissing as error:
+            raise service.missing_bytes(again) from error
+
+
+def _send(request: Request, bucket: buckets.Bucket, object_: Object) -> Response:
+    fields = downloads.headers(request, bucket, object_)
+    if is_not_modified(request.header, object_.etag, object_.updated_at):
+        return Response(304, headers=fields, content_type=None)
+    if request.method == "HEAD":
+        fields.append(("Content-Length", str(object_.size)))
+        return Response(200, (), fields, object_.content_type)
+    part = requested_range(request.header, object_.etag, object_.updated_at, object_.size)
+    start, end = part or (0, object_.size)
+    if part:
+        fields.append(("Content-Range", f"bytes {start}-{end - 1}/{object_.size}"))
+    stream = service.open_bytes(object_, start, end)
+    return downloads.reply(206 if part else 200, stream, end - start, fields, object_.content_type)
+
+
+def delete(request: Request) -> Response:
+    service.delete(
+        caller.of(request),
+        request.project,
+        request.params["bucket"],
+        _path(request),
+        if_match=request.header("If-Match"),
+    )
+    return no_content()
+
+
+def list_objects(request: Request) -> Response:
+    query = request.query
+    delimiter = query.get("delimiter") or None
+    if delimiter not in (None, "/"):
+        raise Invalid(
+            "The delimiter can only be '/'.",
+            errors=[FieldError("delimiter", "invalid", "only / separates folders")],
+        )
+    page = listing.page(
+        caller.of(request),
+        request.project,
+        request.params["bucket"],
+        prefix=query.get("prefix", ""),
+        folders=delimiter is not None,
+        limit=cursors.parse_limit(query.get("limit")),
+        cursor=query.get("cursor"),
+    )
+    return json_response(page.as_dict())
+
+
+_Handler = Callable[[Request], Response]
+
+
+def _route(method: str, path: str, handler: _Handler, summary: str, **fields: Any) -> Route:
+    return Route(
+        method=method,
+        path=path,
+        handler=handler,
+        summary=summary,
+        openapi={"tags": ["storage"], **fields.pop("openapi", {})},
+        **fields,
+    )
+
+
+_BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_KEPT = {"responses": {"201": {"description": "The object as it is kept."}}}
+
+ROUTES: list[Route] = [
+    _route(
+        "PUT",
+        OBJECT,
+        put,
+        "Keep the body as an object, in place of what is there.",
+        openapi={"requestBody": {"content": _BYTES}, **_KEPT},
+    ),
+    _route(
+        "POST",
+        OBJECT,
+        post_form,
+        "Keep the `file` part of a form as an object.",
+        openapi={
+            "requestBody": {
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["file"],
+                            "properties": {"file": {"type": "string", "format": "binary"}},
+                        }
+                    }
+                }
+            },
+            **_KEPT,
+        },
+    ),
+    _route(
+        "GET",
+        OBJECT,
+        get,
+        "The object's bytes; ranges and conditions as in RFC 9110.",
+        openapi={"responses": {"200": {"description": "The bytes.", "content": _BYTES}}},
+    ),
+    _route("HEAD", OBJECT, get, "The headers that GET would send."),
+    _route(
+        "DELETE",
+        OBJECT,
+        delete,
+        "Delete the object.",
+        idempotency="atomic",
+        openapi={"responses": {"204": {"description": "It is gone."}}},
+    ),
+    _route(
+        "GET",
+        BUCKET + "/objects",
+        list_objects,
+        "The objects that the caller may read, by path; with `delimiter=/` one folder.",
+        openapi={
+            "parameters": [
+                {"name": name, "in": place, "required": place == "path", "schema": {"type": kind}}
+                for name, place, kind in (
+                    ("project", "path", "string"),
+                    ("bucket", "path", "string"),
+                    ("prefix", "query", "string"),
+                    ("delimiter", "query", "string"),
+                    ("limit", "query", "integer"),
+                    ("cursor", "query", "string"),
+                )
+            ]
+        },
+    ),
+]
