@@ -21,6 +21,7 @@ from baas.embedded.paths import make_private, socket_dir_for
 from baas.embedded.postgres import Postgres
 from baas.embedded.redis import Redis
 from baas.embedded.runfile import RunFile, write_private
+from baas.embedded.s3 import S3
 from baas.embedded.supervisor import Supervisor
 from baas.embedded.table import Table
 
@@ -70,6 +71,11 @@ class _Stack:
             self._postgres = Postgres(data_dir / "postgres", self._sockets, password)
         if config.own_redis:
             self._redis = Redis(data_dir / "redis", self._sockets)
+        self._s3 = None
+        if config.own_s3:
+            keys = (self._secrets.s3_access_key, self._secrets.s3_secret_key)
+            self._s3 = S3(data_dir / "s3", *keys)
+            self._s3.prepare()  # its URL has the port that it chooses
         self._run_file = RunFile(data_dir / "run.json", url=self._listener.url)
 
     async def run(self) -> None:
@@ -108,6 +114,8 @@ class _Stack:
             start(table.postgres(self._postgres))
         if self._redis:
             start(table.redis(self._redis))
+        if self._s3:
+            start(table.objectstore(self._s3))
         # Callers are told to wait from now on, and wait no longer than needed.
         start(table.proxy())
         start(table.function_host())
@@ -115,6 +123,8 @@ class _Stack:
         listening = (*table.webs(), table.realtime())
         for process in (*listening, *table.dispatchers(), *table.workers()):
             start(process)
+        while self._s3 and not self._s3.is_ready():
+            await asyncio.sleep(0.1)
         await self._wait_until_ready([process.socket for process in listening])
         self._supervisor.was_ready = True
         self._supervisor.say(f"up in {time.monotonic() - began:.1f} s")
@@ -143,6 +153,8 @@ class _Stack:
             defaults["BAAS_SECRET_KEY"] = self._secrets.secret_key
         if self._postgres:
             made["BAAS_DATABASE_URL"] = self._postgres.url
+        if self._s3:
+            made["BAAS_OBJECT_STORE"] = self._s3.url
         if self._redis:
             made["BAAS_REDIS_URL"] = self._redis.url
             if not given.get("BAAS_BROKER_URL_FILE"):

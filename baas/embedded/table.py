@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
 
-from baas.embedded import binaries, privileges, proxy
+from baas.embedded import binaries, privileges, proxy, s3
 from baas.embedded.config import CHECKOUT, Config
 from baas.embedded.listener import Listener
 from baas.embedded.postgres import Postgres
 from baas.embedded.process import Process
 from baas.embedded.redis import Redis
+from baas.embedded.s3 import S3
 
 
 class Table:
@@ -52,6 +53,18 @@ class Table:
             cwd=server.directory,
             socket=server.socket,
             prepare=server.prepare,
+            demote=self._demote,
+        )
+
+    def objectstore(self, server: S3) -> Process:
+        return Process(
+            name="objectstore",
+            argv=server.argv,
+            env=server.env,
+            cwd=server.directory,
+            port=server.port,
+            prepare=server.prepare,
+            grace_s=s3.GRACE_S,
             demote=self._demote,
         )
 
