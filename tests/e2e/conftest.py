@@ -104,16 +104,19 @@ class Stack:
             check=False,
         )
 
-    def start(self, timeout_s: float = 120.0) -> float:
-        """Start and wait for the `ready:` line; returns the seconds that it took."""
+    def start(self, timeout_s: float = 120.0, log: int | None = None) -> float:
+        """Start and wait for the `ready:` line; returns the seconds that it took.
+
+        The log goes to `log_path`, or to the descriptor `log`.
+        """
         began = time.monotonic()
-        with self.log_path.open("a") as log, self.stdout_path.open("w") as stdout:
+        with self.log_path.open("a") as log_file, self.stdout_path.open("w") as stdout:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "baas.cli", "up"],
                 cwd=CHECKOUT,
                 env=self.environ,
                 stdout=stdout,
-                stderr=log,
+                stderr=log_file if log is None else log,
                 start_new_session=True,
             )
 
