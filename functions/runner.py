@@ -45,6 +45,9 @@ class _Connection:
     def close(self) -> None:
         self._socket.close()
 
+    def __del__(self) -> None:
+        self._socket.close()  # a thread that ends leaves its connection to be collected
+
     def is_stale(self) -> bool:
         """True when the host has closed it (nothing may be readable between requests)."""
         return bool(self._poll.poll(0))
@@ -92,8 +95,7 @@ class Runner:
             if "need_code" in reply.header:
                 self._put_code(spec.project, spec.digest, load_package())
                 reply = self._exchange({**header}, body, timeout_s)
-            if "need_code" in reply.header:
-                raise HostUnreachableError("The function host lost the package.", started=False)
+                _expect_started(reply)
             result = RunResult.from_wire(reply.header, reply.body)
         except HostUnreachableError as error:
             kind = "ConnectionLost" if error.started else "HostUnavailable"
@@ -150,6 +152,11 @@ class Runner:
         except HostUnreachableError:
             self.close()
             raise
+
+
+def _expect_started(reply: Frame) -> None:
+    if "need_code" in reply.header:  # evicted between two frames: the node's disk is too small
+        raise HostUnreachableError("The function host lost the package.", started=False)
 
 
 def _checked(result: RunResult) -> RunResult:

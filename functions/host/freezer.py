@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Protocol
 
 from functions.host.cgroups import Group
 
-_MAX_PASSES = 20
+_MAX_PASSES = 50
+_PAUSE_S = 0.00002  # grows by itself with each pass: a stop takes effect at a kernel exit
 
 
 class FreezeError(Exception):
@@ -72,13 +74,14 @@ class SignalFreezer:
 
     def freeze(self) -> None:
         known: set[int] = set()
-        for _ in range(_MAX_PASSES):
+        for passed in range(_MAX_PASSES):
             current = descendants(self._init)
             moving = [pid for pid in current if pid not in known or not _stands_still(pid)]
             if not moving:
                 return
             self._signal(moving, signal.SIGSTOP)
             known = set(current)
+            time.sleep(_PAUSE_S * (passed + 1))
         raise FreezeError("the processes of the sandbox do not stop")
 
     def thaw(self) -> None:

@@ -101,6 +101,8 @@ class Node:
         for mode in modes:
             try:
                 self._mode = mode
+                if mode == "root":
+                    self._require_uids()
                 self._zygote = await self._spawn()
             except IsolationError as error:
                 problems.append(f"{mode} mode: {error}")
@@ -108,6 +110,16 @@ class Node:
             self.report.mode = mode
             return
         raise IsolationError("; ".join(problems))
+
+    def _require_uids(self) -> None:
+        """Root of a container's user namespace may lack the uids that sandboxes would get."""
+        first = self._options.uid_base
+        last = first + self._options.max_instances
+        for line in Path("/proc/self/uid_map").read_text().splitlines():
+            start, _, count = (int(number) for number in line.split())
+            if start <= first and last < start + count:
+                return
+        raise IsolationError(f"the uids {first} to {last} do not exist in this user namespace")
 
     def _layers(self) -> list[str]:
         identity = "own uid" if self._mode == "root" else "own user namespace"
