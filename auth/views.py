@@ -16,6 +16,7 @@ class UsersView(PrivilegedView):
     """`P/users`"""
 
     @extend_schema(
+        operation_id="list_users",
         summary="List the project's users, oldest first",
         parameters=[
             OpenApiParameter("limit", int),
@@ -38,10 +39,13 @@ class UsersView(PrivilegedView):
         return Response(cursors.page([user.as_object() for user in found[:limit]], more))
 
     @extend_schema(
-        summary="Make a user", request=serializers.NewUser, responses={201: serializers.User}
+        operation_id="create_user",
+        summary="Make a user",
+        request=serializers.NewUser,
+        responses={201: serializers.User},
     )
     def post(self, request: DrfRequest, project: str) -> Response:
-        user = administration.create(self.ours.project, request.data)
+        user = administration.create(self.ours.project, self.ours.json_object())
         return Response(user.as_object(), status=201)
 
 
@@ -60,22 +64,25 @@ def _after(cursor: str | None) -> str:
 class UserView(PrivilegedView):
     """`P/users/{id}`"""
 
-    @extend_schema(summary="A user", responses=serializers.User)
+    @extend_schema(operation_id="get_user", summary="A user", responses=serializers.User)
     def get(self, request: DrfRequest, project: str, uid: str) -> Response:
         return Response(users.get(self.ours.project.id, uid).as_object())
 
     @extend_schema(
+        operation_id="update_user",
         summary="Change a user: address, password, role, claims, data, ban",
         request=serializers.UserChange,
         responses=serializers.User,
     )
     def patch(self, request: DrfRequest, project: str, uid: str) -> Response:
-        user = administration.update(self.ours.project, uid, request.data)
+        user = administration.update(self.ours.project, uid, self.ours.json_object())
         principals.forget()
         return Response(user.as_object())
 
     @extend_schema(
-        summary="Delete a user with all sessions; what the user owns stays", responses={204: None}
+        operation_id="delete_user",
+        summary="Delete a user with all sessions; what the user owns stays",
+        responses={204: None},
     )
     def delete(self, request: DrfRequest, project: str, uid: str) -> Response:
         users.delete(self.ours.project, uid)

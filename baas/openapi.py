@@ -10,24 +10,22 @@ from drf_spectacular.generators import SchemaGenerator
 from baas.kernel.http.routes import Route
 from baas.routes import data_plane
 
-_BEARER = {"type": "http", "scheme": "bearer"}
 
+class _Bearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # it has no types
+    """Who calls a project: drf-spectacular registers subclasses by itself."""
 
-class _Bearer(OpenApiAuthenticationExtension):  # type: ignore[misc]  # drf-spectacular has no types
-    """The document's one way to say who calls; drf-spectacular registers subclasses itself."""
-
+    target_class = "baas.kernel.http.drf.PrincipalAuthentication"
     name = "bearer"
+    description = "An end user's access token, or the project's secret key."
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return _BEARER
+        return {"type": "http", "scheme": "bearer", "description": self.description}
 
 
-class _OperatorBearer(_Bearer):
+class _OperatorBearer(_Bearer):  # type: ignore[no-untyped-call]  # it has no types
     target_class = "baas.kernel.control.views.OperatorAuthentication"
-
-
-class _PrincipalBearer(_Bearer):
-    target_class = "baas.kernel.http.drf.PrincipalAuthentication"
+    name = "operator"
+    description = "An operator's personal access token (`pat_…`)."
 
 
 PROBLEM = {
@@ -93,6 +91,5 @@ def document() -> dict[str, Any]:
             operation.setdefault("responses", {})["default"] = _PROBLEM_REPLY
     components = schema.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM
-    components.setdefault("securitySchemes", {})["bearer"] = _BEARER
     schema["security"] = [{"bearer": []}, {}]
     return schema

@@ -6,10 +6,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, URLResolver, include, path
 
 from baas import openapi
+from baas.kernel.http.django import read_only
 
 ROOMS = ("baas.kernel", "auth", "documents", "storage", "functions")
 
 
+@read_only
 def openapi_document(request: HttpRequest) -> HttpResponse:
     return JsonResponse(openapi.document())
 

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from baas.kernel import cursors, health, metrics, operators, projects
 from baas.kernel.control import serializers
 from baas.kernel.events.event import rfc3339
+from baas.kernel.http.django import read_only
 from baas.kernel.http.views import PrivilegedView
 from baas.kernel.models import Operator, PersonalAccessToken
 from baas.kernel.models import Project as ProjectRow
@@ -191,10 +192,12 @@ class SettingsView(PrivilegedView):
         return Response(row.settings)
 
 
+@read_only
 def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+@read_only
 def readyz(request: HttpRequest) -> HttpResponse:
     ready, report = health.readiness()
     failing = [name for name, part in report.items() if not part["ok"]]
@@ -205,6 +208,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return reply
 
 
+@read_only
 def prometheus(request: HttpRequest) -> HttpResponse:
     body, content_type = metrics.scrape()
     return HttpResponse(body, content_type=content_type)

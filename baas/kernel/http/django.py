@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import wraps
 
 from django.http import HttpRequest, HttpResponse
 
@@ -12,6 +13,7 @@ from baas.kernel.http.request import JSON_LIMIT, Request, Response
 from baas.kernel.problems import Forbidden, Malformed, NotFound, Problem
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+View = Callable[[HttpRequest], HttpResponse]
 
 
 def kernel_request(request: HttpRequest) -> Request:
@@ -94,6 +96,18 @@ def problem_reply(request: HttpRequest, problem: Problem) -> HttpResponse:
     ours: Request | None = getattr(request, "baas", None)
     request_id = ours.request_id if ours else door.open_request(request.META).request_id
     return to_django(door.problem_response(problem, request_id))
+
+
+def read_only(view: View) -> View:
+    """For plain views: GET and HEAD, and nothing else."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise door.method_not_allowed(["GET", "HEAD"])
+        return view(request)
+
+    return guarded
 
 
 # The handlers that ROOT_URLCONF names: Django's own errors as problems.
