@@ -15,6 +15,7 @@ def explain(root: ast.Node, env: Environment) -> tuple[bool, str]:
 
 
 def _value(node: ast.Node, env: Environment) -> values.Value:
+    env[-1].restart()  # each clause is evaluated anew, the rule as a whole only once
     try:
         return compile_predicate(node)(env)
     except (Fault, BudgetSpent) as error:
@@ -29,11 +30,11 @@ def _reasons(node: ast.Node, env: Environment) -> list[str]:
         decisive = node.op == "||"
         if value is decisive:
             return _reasons(next(part for part, found in outcomes if found is decisive), env)
+        only_failed = node.op == "&&" and value is not True
         return [
             line
             for part, found in outcomes
-            if (value is not (not decisive) and found is not (not decisive))
-            or value is (not decisive)
+            if not (only_failed and found is True)
             for line in _reasons(part, env)
         ]
     if isinstance(node, ast.Choice):

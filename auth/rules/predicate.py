@@ -36,6 +36,9 @@ class State:
         self.steps = MAX_STEPS
         self.variables: dict[str, Value] = {}
 
+    def restart(self) -> None:
+        self.gets, self.steps = 0, MAX_STEPS
+
     def spend(self, steps: int) -> None:
         self.steps -= steps
         if self.steps < 0:

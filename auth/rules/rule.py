@@ -93,8 +93,9 @@ class Rule:
         get: GetDocument | None = None,
     ) -> tuple[bool, str]:
         """What `allows` says, and a sentence about the clauses that decided it, with values."""
+        state = State(None if get is None else lru_cache(maxsize=None)(get))
         env = environment(
-            auth=auth, doc=doc, data=data, now=now, request=request, object=object, state=State(get)
+            auth=auth, doc=doc, data=data, now=now, request=request, object=object, state=state
         )
         return explain(self.tree, env)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import Any
 
@@ -14,55 +15,152 @@ from auth.rules.unparse import to_text
 from tests.integration.rules.judge import AUTHS, SCALARS, Judge
 
 RULES = [
-    # the common ones
-    *("doc._owner == auth.uid", "doc.a in auth.claims.teams", "doc.a == true", "auth.uid in doc.list"),
-    *("auth.role == 'hr' || doc.a == true", "doc._owner != null && doc._version > 3"),
-    *("doc.list.exists(x, x == auth.uid)", "doc.list.all(x, x != null)", "has(doc.a)"),
-    *("has(doc.map.a) && doc.map.a == 1", "doc.map.exists(k, k == 'a')", "doc.a == null"),
-    # numbers
-    *("doc.a == 0.1", "doc.a == 1", "doc.a < 1", "doc.a >= auth.claims.level", "doc.a + doc.b > 0"),
-    *("doc.a / 2 == 3", "doc.a / 2.0 == 3.5", "doc.a % 2 == 1", "doc.a / doc.b < 1", "-doc.a > 0"),
-    *("doc.a * doc.a * doc.a > 1", "int(doc.a) == 1", "double(doc.a) == 1.5", "doc.a - 1 == doc.b"),
-    *("string(doc.a) == '0.1'", "string(doc.a) == '1'", "uint(doc.a) == uint(7)", "doc.a / 3 > 0.3"),
-    *("doc.a < doc.b", "doc.a == doc.b", "doc.map == doc.map", "doc._version % 2 == 0"),
-    # text
-    *("doc.a.startsWith('a')", "doc.a.endsWith('')", "doc.a.contains('/')", "size(doc.a) == 1"),
-    *("doc.a.matches('^[a-z0-9]+$')", "doc.a.matches('(?i)^A.?$')", "doc.a.matches('\\\\S$')"),
-    *("doc.a.split('/')[0] == 'a'", "doc.a.lowerAscii() == 'a'", "doc.a + doc.b == 'ab'"),
-    *("doc.a == '%s'", "doc._owner == '%s'", "doc.a < 'b'", "doc.a > 'A'", "doc.a in ['a', 1, null]"),
-    *("doc._owner in ['a', null]", "doc._owner in auth.claims.teams", "doc._owner < 'b'"),
-    *("doc._id.startsWith(auth.uid)", "string(doc.a) == doc.b", "bool(doc.a)", "doc.a.split('')[0] == ''"),
-    # times
-    *("timestamp(doc.a) <= now", "doc._createdAt == now", "doc.a == now", "now >= doc.a"),
-    *("doc._createdAt - duration('1h') < now", "doc._updatedAt > now - duration('2160h')"),
-    *("timestamp(doc.a).getFullYear() == 2024", "doc._updatedAt.getDayOfWeek() == 0"),
-    *("doc._updatedAt.getMonth() == 5", "doc._updatedAt.getDayOfYear() < 100", "int(now) > int(doc._updatedAt)"),
-    *("timestamp(doc.a) - now < duration('1h')", "timestamp(doc.a) + duration('100000h') > now"),
-    *("doc._createdAt in [doc._updatedAt]", "doc.a == doc._createdAt", "doc._createdAt == '2024-06-01T12:00:00.000250Z'"),
-    *("doc._updatedAt.getHours() + doc._updatedAt.getMinutes() + doc._updatedAt.getSeconds() > 15",),
-    *("doc._createdAt.getMilliseconds() == 0", "doc._updatedAt.getDate() - doc._updatedAt.getDayOfMonth() == 1"),
-    # lists and maps
-    *("doc.list[0] == 1", "doc.list[doc._version] == null", "doc.map[doc.a] == 1", "doc.map['a'] == 'a'"),
-    *("doc.list.filter(x, x == 1) == [1]", "doc.list.map(x, x + 1).exists(x, x == 2)"),
-    *("doc.list.map(x, x != null, [x, doc.a]).size() > 1", "doc.map.map(k, k + '!').size() == 3"),
-    *("doc.list.exists_one(x, x == null)", "doc.list.exists_one(x, x > 0)", "doc.list + doc.list == []"),
-    *("doc.list.exists(x, x > 0)", "doc.list.all(x, x > 0)", "doc.list.all(x, doc.a == 1)"),
-    *("doc.list.exists(x, doc.map.exists(k, doc.map[k] == x))", "'a' in doc.map", "doc.a in doc.list"),
-    *("1 in doc.list", "null in doc.list", "['a'] in doc.list", "doc.list in [[], [1]]", "[doc.a] == [doc.b]"),
-    *("{'a': doc.a} == {'a': doc.b}", "doc.a in {'a': 1}", "auth.claims.map[doc.a]", "doc['a'] == 1"),
-    *("doc.a ? doc.b == 1 : doc.list == []", "(doc.a ? 1 : 'x') == 1", "'a' in doc", "'_id' in doc"),
-    *("size(doc.list) == 2", "doc.map.size() == 3", "doc.list in doc.list", "doc.a in [doc.b, doc.a]"),
-    # other documents
-    *("get('teams', doc.a) == null", "get('teams', 't1')._owner == auth.uid", "get('none', 'x') == null"),
-    *("get('teams', 't' + string(doc._version))._owner == doc._owner", "get('teams', doc.a) != null"),
-    *("get('teams', 't2').list.exists(x, x == doc.a)", "has(get('teams', doc._id).a)", "get('teams', 't1').a == 1"),
-    *("get('teams', doc._id)._createdAt > now", "get('none', doc._id).a == 1", "get('teams', doc._id)._version > 1"),
-    *("get('teams', 't3')[auth.uid] == 1",),
-    # faults meet the logic
-    *("doc.nowhere == 1 || true", "doc.nowhere == 1 && false", "!(doc.nowhere == 1)", "doc.a || doc.b"),
-    *("doc.a && doc.b", "auth.uid == doc._owner || doc.a == 1", "auth == null", "auth.claims.nowhere == doc.a"),
-    *("1 / 0 == doc.a", "doc.a.b.c == 1", "doc.list.a == 1", "doc == null || true", "request.ip == doc.a"),
-]  # fmt: skip
+    line
+    for line in r"""
+# the common ones
+doc._owner == auth.uid
+doc.a in auth.claims.teams
+doc.a == true
+auth.uid in doc.list
+auth.role == 'hr' || doc.a == true
+doc._owner != null && doc._version > 3
+doc.list.exists(x, x == auth.uid)
+doc.list.all(x, x != null)
+has(doc.a)
+has(doc.map.a) && doc.map.a == 1
+doc.map.exists(k, k == 'a')
+doc.a == null
+# numbers
+doc.a == 0.1
+doc.a == 1
+doc.a < 1
+doc.a >= auth.claims.level
+doc.a + doc.b > 0
+doc.a / 2 == 3
+doc.a / 2.0 == 3.5
+doc.a % 2 == 1
+doc.a / doc.b < 1
+-doc.a > 0
+doc.a * doc.a * doc.a > 1
+int(doc.a) == 1
+double(doc.a) == 1.5
+doc.a - 1 == doc.b
+string(doc.a) == '0.1'
+string(doc.a) == '1'
+uint(doc.a) == uint(7)
+doc.a / 3 > 0.3
+doc.a < doc.b
+doc.a == doc.b
+doc.map == doc.map
+doc._version % 2 == 0
+# text
+doc.a.startsWith('a')
+doc.a.endsWith('')
+doc.a.contains('/')
+size(doc.a) == 1
+doc.a.matches('^[a-z0-9]+$')
+doc.a.matches('(?i)^A.?$')
+doc.a.matches('\\S$')
+doc.a.split('/')[0] == 'a'
+doc.a.lowerAscii() == 'a'
+doc.a + doc.b == 'ab'
+doc.a == '%s'
+doc._owner == '%s'
+doc.a < 'b'
+doc.a > 'A'
+doc.a in ['a', 1, null]
+doc._owner in ['a', null]
+doc._owner in auth.claims.teams
+doc._owner < 'b'
+doc._id.startsWith(auth.uid)
+string(doc.a) == doc.b
+bool(doc.a)
+doc.a.split('')[0] == ''
+# times
+timestamp(doc.a) <= now
+doc._createdAt == now
+doc.a == now
+now >= doc.a
+doc._createdAt - duration('1h') < now
+doc._updatedAt > now - duration('2160h')
+timestamp(doc.a).getFullYear() == 2024
+doc._updatedAt.getDayOfWeek() == 0
+doc._updatedAt.getMonth() == 5
+doc._updatedAt.getDayOfYear() < 100
+int(now) > int(doc._updatedAt)
+timestamp(doc.a) - now < duration('1h')
+timestamp(doc.a) + duration('100000h') > now
+doc._createdAt in [doc._updatedAt]
+doc.a == doc._createdAt
+doc._createdAt == '2024-06-01T12:00:00.000250Z'
+doc._updatedAt.getHours() + doc._updatedAt.getMinutes() + doc._updatedAt.getSeconds() > 15
+doc._createdAt.getMilliseconds() == 0
+doc._updatedAt.getDate() - doc._updatedAt.getDayOfMonth() == 1
+# lists and maps
+doc.list[0] == 1
+doc.list[doc._version] == null
+doc.map[doc.a] == 1
+doc.map['a'] == 'a'
+doc.list.filter(x, x == 1) == [1]
+doc.list.map(x, x + 1).exists(x, x == 2)
+doc.list.map(x, x != null, [x, doc.a]).size() > 1
+doc.map.map(k, k + '!').size() == 3
+doc.list.exists_one(x, x == null)
+doc.list.exists_one(x, x > 0)
+doc.list + doc.list == []
+doc.list.exists(x, x > 0)
+doc.list.all(x, x > 0)
+doc.list.all(x, doc.a == 1)
+doc.list.exists(x, doc.map.exists(k, doc.map[k] == x))
+'a' in doc.map
+doc.a in doc.list
+1 in doc.list
+null in doc.list
+['a'] in doc.list
+doc.list in [[], [1]]
+[doc.a] == [doc.b]
+{'a': doc.a} == {'a': doc.b}
+doc.a in {'a': 1}
+auth.claims.map[doc.a]
+doc['a'] == 1
+doc.a ? doc.b == 1 : doc.list == []
+(doc.a ? 1 : 'x') == 1
+'a' in doc
+'_id' in doc
+size(doc.list) == 2
+doc.map.size() == 3
+doc.list in doc.list
+doc.a in [doc.b, doc.a]
+# other documents
+get('teams', doc.a) == null
+get('teams', 't1')._owner == auth.uid
+get('none', 'x') == null
+get('teams', 't' + string(doc._version))._owner == doc._owner
+get('teams', doc.a) != null
+get('teams', 't2').list.exists(x, x == doc.a)
+has(get('teams', doc._id).a)
+get('teams', 't1').a == 1
+get('teams', doc._id)._createdAt > now
+get('none', doc._id).a == 1
+get('teams', doc._id)._version > 1
+get('teams', 't3')[auth.uid] == 1
+# faults meet the logic
+doc.nowhere == 1 || true
+doc.nowhere == 1 && false
+!(doc.nowhere == 1)
+doc.a || doc.b
+doc.a && doc.b
+auth.uid == doc._owner || doc.a == 1
+auth == null
+auth.claims.nowhere == doc.a
+1 / 0 == doc.a
+doc.a.b.c == 1
+doc.list.a == 1
+doc == null || true
+request.ip == doc.a
+""".splitlines()
+    if line and not line.startswith("#")
+]
 
 
 @pytest.mark.parametrize("source", RULES)
@@ -205,7 +303,7 @@ def truths(inner: st.SearchStrategy[ast.Node], depth: int) -> st.SearchStrategy[
 
 
 @settings(
-    max_examples=int(__import__("os").environ.get("N", "300")),
+    max_examples=int(os.environ.get("RULES_EXAMPLES", "200")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
