@@ -1,9 +1,11 @@
 """Who may do what: Alice owns, Bob is a member, Charlie must see nothing, nor must a stranger."""
 
+import io
 from collections.abc import Callable
+from unittest import mock
 
 from tests.installation import TestProject
-from tests.integration.storage.conftest import BucketClient, MakeBucket
+from tests.integration.storage.conftest import MakeBucket
 
 SignUp = Callable[[str], tuple[str, str]]
 
@@ -136,10 +138,7 @@ def test_what_is_closed_is_refused_before_the_body_is_read(
         def read(self, size: int) -> bytes:
             raise AssertionError("the body was read")
 
-    import io
-    from unittest import mock
-
-    with mock.patch.object(io, "BytesIO", lambda _: Unreadable()):
+    with mock.patch.object(io, "BytesIO", return_value=Unreadable()):
         assert bucket.put("a", b"x").code == "rule_denied"
         form = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": "9999999"}
         reply = bucket.client.request(
