@@ -198,6 +198,7 @@ class _Stack:
 
     async def _wait_until_ready(self, sockets: list[Path | None]) -> None:
         deadline = time.monotonic() + _PATIENCE_S
+        pause_s = 0.05
         while True:
             if not all(probe.listens(path) for path in sockets if path):
                 status, body = 0, "not all processes listen yet"
@@ -210,7 +211,9 @@ class _Stack:
                     f"The stack did not become ready in {_PATIENCE_S:g} s: /readyz says "
                     f"{status or 'nothing'}: {body[:500]}"
                 )
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause_s)
+            # What is not ready at once needs a person to read the log: no flood of questions.
+            pause_s = min(pause_s * 1.1, 1.0)
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -164,13 +164,15 @@ class Stack:
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Until GET /readyz answers 200."""
 
-        def ready() -> bool:
-            try:
-                return httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200
-            except httpx.TransportError:
-                return False
+        with httpx.Client(timeout=10) as client:
 
-        wait_until(ready, timeout_s, "/readyz 200")
+            def ready() -> bool:
+                try:
+                    return client.get(f"{self.url}/readyz").status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            wait_until(ready, timeout_s, "/readyz 200")
 
 
 @pytest.fixture(scope="session")
