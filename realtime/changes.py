@@ -1,0 +1,60 @@
+"""Documents that changed, as the log tells it. Pure."""
+
+from collections.abc import Hashable
+from typing import Any, Final
+
+from baas.kernel.events import StoredEvent
+from documents import values
+from realtime.window import Entry
+
+_PREFIX: Final = "baas.db.document."
+
+
+class DocumentChange:
+    """What one event says of one document; it is parsed when somebody asks."""
+
+    __slots__ = ("_document", "_event", "_json", "collection", "id", "position", "verdicts")
+
+    def __init__(self, event: StoredEvent) -> None:
+        self.collection, _, self.id = event.subject.partition("/")
+        self.position = event.position
+        # Who may see it, by (filter, rule class): decided once for all windows.
+        self.verdicts: dict[Hashable, bool] = {}
+        self._event: StoredEvent | None = event
+        self._document: dict[str, Any] | None = None
+        self._json: str | None = None
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """The document after the write, in wire form with exact numbers; None when deleted."""
+        if self._event is not None:
+            self._document = values.loads(self._event.data).get("document")
+            self._event = None
+        return self._document
+
+    @property
+    def json(self) -> str:
+        """The document's JSON text, the same object for all frames."""
+        if self._json is None:
+            self._json = values.dumps(self.document).decode()
+        return self._json
+
+
+def is_document_event(event: StoredEvent) -> bool:
+    """Whether our documents room wrote it: what users publish has an id of theirs."""
+    return event.ce_id is None and event.type.startswith(_PREFIX)
+
+
+def before(event: StoredEvent) -> dict[str, Any] | None:
+    """The document before the write, None when it was created."""
+    document: dict[str, Any] | None = values.loads(event.data).get("before")
+    return document
+
+
+def stamp(document: dict[str, Any]) -> tuple[Any, ...]:
+    """Differs between any two states of a document that a window can hold."""
+    return (document["_version"], document["_createdAt"], document["_updatedAt"])
+
+
+def entry(key: Any, document: dict[str, Any], json: str) -> Entry:
+    return Entry(key=key, id=document["_id"], stamp=stamp(document), json=json)
