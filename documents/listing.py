@@ -1,0 +1,125 @@
+"""Lists: a query's page in one statement, only what the caller may read."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import sql
+
+from baas.kernel import cursors, db
+from documents import access, collections, wire
+from documents.access import Caller
+from documents.collections import Collection
+from documents.query import EVERYTHING, Node, Parameters, parse, projection, sort, to_sql
+from documents.query.problems import invalid_query
+from documents.query.projection import Project
+from documents.query.sort import BY_ID, Sort
+
+MAX_SKIP: Final = 1_000_000
+MEMBERS: Final = frozenset({"filter", "sort", "limit", "skip", "cursor", "fields", "count"})
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What to list. Made by `parse_query` from a request, or by hand."""
+
+    filter: Node = EVERYTHING
+    sort: Sort = BY_ID
+    limit: int = cursors.DEFAULT_LIMIT
+    skip: int = 0
+    after: Any = None  # a position of `sort.position`
+    project: Project | None = None
+    count: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    rows: list[Row]  # wire.text(row) is a document's JSON
+    next_cursor: str | None
+    total: int | None
+
+
+def parse_query(body: dict[str, Any]) -> Query:
+    """From the body of POST query. Raises Malformed for what is not understood."""
+    unknown = body.keys() - MEMBERS
+    if unknown:
+        name = min(unknown)
+        raise invalid_query(f"{name[:60]!r} is no member of a query", name[:60])
+    skip = body.get("skip", 0)
+    if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= MAX_SKIP:
+        raise invalid_query(f"skip is a whole number from 0 to {MAX_SKIP}", "skip")
+    cursor = body.get("cursor")
+    if cursor is not None and not isinstance(cursor, str):
+        raise invalid_query("the cursor is `next_cursor` of the page before", "cursor")
+    if not isinstance(body.get("count", False), bool):
+        raise invalid_query("count is true or false", "count")
+    return Query(
+        filter=parse(body.get("filter")),
+        sort=sort.parse(body.get("sort")),
+        limit=cursors.parse_limit(body.get("limit")),
+        skip=skip,
+        after=cursors.decode(cursor) if cursor else None,
+        project=projection.parse(body.get("fields")),
+        count=body.get("count", False),
+    )
+
+
+def run(caller: Caller, name: str, query: Query) -> Page:
+    """One page. Raises Forbidden `rule_denied` when the collection is closed to the caller."""
+    collection = _readable(caller, name)
+    if collection is None:
+        return Page(rows=[], next_cursor=None, total=0 if query.count else None)
+    parameters = Parameters()
+    rows_of_caller = access.readable_rows(caller, collection)
+    where = _where(collection, query.filter, parameters, rows_of_caller)
+    total = _count(collection, where, parameters) if query.count else None
+    if query.after is not None:
+        behind = sort.after(query.sort, query.after, parameters, collection.scalars)
+        where = sql.SQL("{} AND {}").format(where, behind)
+    statement = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
+        collection.statements.select,
+        where,
+        sort.order_by(query.sort, parameters, collection.scalars),
+        parameters.add(query.limit + 1, "bigint"),
+        parameters.add(query.skip, "bigint"),
+    )
+    rows = db.fetch_all(statement, parameters.values)
+    next_cursor = None
+    if len(rows) > query.limit:
+        del rows[query.limit :]
+        next_cursor = cursors.encode(sort.position(query.sort, wire.value(rows[-1])))
+    return Page(rows=rows, next_cursor=next_cursor, total=total)
+
+
+def count(caller: Caller, name: str, filter: Node) -> int:
+    """How many documents match, of those that the caller may read."""
+    collection = _readable(caller, name)
+    if collection is None:
+        return 0
+    parameters = Parameters()
+    rows_of_caller = access.readable_rows(caller, collection)
+    return _count(collection, _where(collection, filter, parameters, rows_of_caller), parameters)
+
+
+def _readable(caller: Caller, name: str) -> Collection | None:
+    found = collections.find(caller.project.id, name)
+    if found is None and not caller.principal.bypasses_rules:
+        raise access.closed(name, "read")
+    return found
+
+
+def _where(
+    collection: Collection, filter: Node, parameters: Parameters, readable: sql.Composable
+) -> sql.Composable:
+    condition = to_sql(filter, parameters, collection.scalars)
+    if readable == access.EVERY_ROW:
+        return condition
+    return sql.SQL("({}) AND {}").format(readable, condition)
+
+
+def _count(collection: Collection, where: sql.Composable, parameters: Parameters) -> int:
+    statement = sql.SQL("{} WHERE {}").format(collection.statements.count, where)
+    row = db.fetch_one(statement, parameters.values)
+    assert row is not None  # noqa: S101 - count(*) has one row
+    return int(row[0])

@@ -1,0 +1,64 @@
+"""Dotted paths and what they reach in a document, arrays on the way traversed as in MongoDB."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from documents.query.ast import Path
+from documents.query.problems import invalid_query
+
+MAX_STEPS: Final = 100
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+class Missing:
+    """The end of a path that leads to nothing."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
+def parse(field: str) -> Path:
+    """The steps of `a.b.0`. Raises Malformed `invalid_query` for an empty step or a NUL."""
+    steps = tuple(field.split("."))
+    if "" in steps or "\0" in field or len(steps) > MAX_STEPS or "$" in [s[0] for s in steps]:
+        raise invalid_query(
+            f"{field[:100]!r} is no field path: a step is empty or starts with $, or there are"
+            f" more than {MAX_STEPS}"
+        )
+    return steps
+
+
+def is_index(step: str) -> bool:
+    return _INDEX.fullmatch(step) is not None
+
+
+def has_index(path: Path) -> bool:
+    return any(map(is_index, path))
+
+
+def reach(value: Any, path: Path, start: int = 0) -> Iterator[Any]:
+    """Every value that the path reaches, MISSING for each place where it ends in nothing.
+
+    An array at the end is one value. `documents_reach` is the same in SQL.
+    """
+    if start == len(path):
+        yield value
+    elif isinstance(value, dict):
+        if path[start] in value:
+            yield from reach(value[path[start]], path, start + 1)
+        else:
+            yield MISSING
+    elif isinstance(value, list):
+        step = path[start]
+        numeric = is_index(step)
+        if numeric and int(step) < len(value):
+            yield from reach(value[int(step)], path, start + 1)
+        for item in value:
+            if isinstance(item, dict) and (step in item or not numeric):
+                yield from reach(item, path, start)
+    else:
+        yield MISSING

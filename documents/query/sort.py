@@ -1,0 +1,232 @@
+"""Sorting: MongoDB's order across types, the same in SQL and as a key in Python.
+
+Null and missing < numbers < text < objects < arrays < booleans < dates; an array sorts by its
+lowest element (the highest in descending order), an empty one before everything. Text compares by
+code point. Objects are equal to each other. Ties are broken by `_id`, in the direction of the
+last field, so one index serves a sort and its reverse.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cmp_to_key
+from typing import Any, Final, Literal, TypeAlias
+
+from psycopg import sql
+
+from documents.query import columns, paths
+from documents.query.paths import MISSING
+from documents.query.problems import invalid_query
+from documents.query.to_sql import Parameters, sort_text
+from documents.values import canonical_date
+
+Direction: TypeAlias = Literal[1, -1]
+Key: TypeAlias = tuple[tuple[str, int | Decimal], ...]  # one (text, number) for each sort field
+
+MAX_FIELDS: Final = 8
+_NUMBER: Final = re.compile(r"-?[0-9]{1,20000}(\.[0-9]{1,20000})?([eE][+-]?[0-9]{1,5})?")
+# System fields that are never null: a cursor keeps them as they are.
+_PLAIN: Final = frozenset({"_id", "_version", "_createdAt", "_updatedAt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Fields and directions, `_id` always the last."""
+
+    fields: tuple[tuple[str, Direction], ...]
+
+
+BY_ID: Final = Sort((("_id", 1),))
+
+
+def parse(spec: Any) -> Sort:
+    """From `["-a", "b"]`, `"-a,b"` or `{"a": -1, "b": 1}`. Raises Malformed `invalid_query`."""
+    if spec is None or spec in ("", [], {}):
+        return BY_ID
+    fields: list[tuple[str, Direction]] = []
+    if isinstance(spec, str):
+        spec = spec.split(",")
+    if isinstance(spec, dict):
+        for name, direction in spec.items():
+            if isinstance(direction, bool) or direction not in (1, -1):
+                raise invalid_query("a sort direction is 1 or -1", "sort")
+            fields.append((name, 1 if direction > 0 else -1))
+    elif isinstance(spec, list) and all(isinstance(name, str) for name in spec):
+        fields = [(name[1:], -1) if name.startswith("-") else (name, 1) for name in spec]
+    else:
+        raise invalid_query('sort is ["-a", "b"] or {"a": -1, "b": 1}', "sort")
+    if len(fields) > MAX_FIELDS:
+        raise invalid_query(f"sort takes {MAX_FIELDS} fields at most", "sort")
+    kept: list[tuple[str, Direction]] = []
+    for name, direction in fields:
+        paths.parse(name)
+        if name in dict(kept):
+            raise invalid_query(f"sort names {name!r} twice", "sort")
+        kept.append((name, direction))
+        if name == "_id":
+            break  # unique: what comes after it cannot matter
+    else:
+        kept.append(("_id", kept[-1][1]))
+    return Sort(tuple(kept))
+
+
+# In Python
+
+
+def key(sort: Sort, document: dict[str, Any]) -> Key:
+    """Where a document (wire form) stands: compare two with `compare`, or sort by `sort_key`."""
+    return tuple([_field_key(document, field, direction) for field, direction in sort.fields])
+
+
+def compare(sort: Sort, left: Key, right: Key) -> int:
+    """Negative when `left` comes first."""
+    for (_, direction), a, b in zip(sort.fields, left, right, strict=True):
+        if a != b:
+            return -direction if a < b else direction
+    return 0
+
+
+def sort_key(sort: Sort) -> Any:
+    """A `key=` function over `key(...)` values, for sorted() and bisect."""
+    return cmp_to_key(lambda a, b: compare(sort, a, b))
+
+
+def _field_key(
+    document: dict[str, Any], field: str, direction: Direction
+) -> tuple[str, int | Decimal]:
+    path = tuple(field.split("."))
+    candidates: list[tuple[str, int | Decimal]] = []
+    for value in paths.reach(document, path):
+        if isinstance(value, list) and value:
+            candidates += [_value_key(item) for item in value]
+        else:
+            candidates.append(_value_key(value))
+    if not candidates:
+        return ("1", 0)
+    return max(candidates) if direction < 0 else min(candidates)
+
+
+def _value_key(value: Any) -> tuple[str, int | Decimal]:
+    if value is MISSING:
+        return ("1", 0)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return ("2", value)
+    return (sort_text(value), 0)
+
+
+# In SQL
+
+
+def _expressions(
+    field: str, direction: Direction, parameters: Parameters, scalars: Collection[str]
+) -> list[sql.Composable]:
+    if field in columns.SYSTEM or field in scalars:
+        return columns.keys(field)
+    path = tuple(field.split("."))
+    steps = parameters.add(list(path), "text[]")
+    lowest_or_highest = sql.SQL("documents_sort_value(doc, {}, {})").format(
+        steps, sql.SQL("true" if direction < 0 else "false")
+    )
+    if paths.has_index(path):
+        value: sql.Composable = lowest_or_highest
+    else:
+        value = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+            columns.without_arrays([field]), columns.value(path), lowest_or_highest
+        )
+    return columns.value_keys(value)
+
+
+def order_by(
+    sort: Sort, parameters: Parameters, scalars: Collection[str] = frozenset()
+) -> sql.Composable:
+    """The terms of ORDER BY."""
+    return sql.SQL(", ").join(
+        [
+            sql.SQL("{} {}").format(expression, sql.SQL("DESC" if direction < 0 else "ASC"))
+            for field, direction in sort.fields
+            for expression in _expressions(field, direction, parameters, scalars)
+        ]
+    )
+
+
+def position(sort: Sort, document: dict[str, Any]) -> list[Any]:
+    """What a cursor keeps of the last document of a page: JSON-serialisable."""
+    kept: list[Any] = []
+    for (field, _), (text, number) in zip(sort.fields, key(sort, document), strict=True):
+        if field in _PLAIN:
+            kept.append(str(document[field]))
+        else:
+            kept.append([text, str(number)] if text == "2" else text)
+    return kept
+
+
+def after(
+    sort: Sort, position: Any, parameters: Parameters, scalars: Collection[str] = frozenset()
+) -> sql.Composable:
+    """The condition for what comes behind a position. Raises Malformed for a foreign one."""
+    if not isinstance(position, list) or len(position) != len(sort.fields):
+        raise invalid_query("the cursor belongs to another query", "cursor")
+    condition: sql.Composable | None = None
+    for (field, direction), place in reversed(list(zip(sort.fields, position, strict=True))):
+        behind, same = _behind(field, direction, place, parameters, scalars)
+        condition = (
+            behind
+            if condition is None
+            else sql.SQL("({} OR ({} AND {}))").format(behind, same, condition)
+        )
+    assert condition is not None  # noqa: S101 - _id is always there
+    return condition
+
+
+def _behind(
+    field: str,
+    direction: Direction,
+    place: Any,
+    parameters: Parameters,
+    scalars: Collection[str],
+) -> tuple[sql.Composable, sql.Composable]:
+    """What comes behind the place, and what stands at it."""
+    symbol = sql.SQL("<" if direction < 0 else ">")
+    expressions = _expressions(field, direction, parameters, scalars)
+    if field in _PLAIN:
+        if not isinstance(place, str):
+            raise invalid_query("the cursor belongs to another query", "cursor")
+        bound = (
+            parameters.add(place, "text")
+            if field == "_id"
+            else parameters.add(_number(place), "numeric")
+            if field == "_version"
+            else parameters.add(_time(place), "timestamptz")
+        )
+        (column,) = expressions
+        return (
+            sql.SQL("{} {} {}").format(column, symbol, bound),
+            sql.SQL("{} = {}").format(column, bound),
+        )
+    text, number = place if isinstance(place, list) and len(place) == 2 else (place, None)
+    if not isinstance(text, str) or "\0" in text:
+        raise invalid_query("the cursor belongs to another query", "cursor")
+    bound = parameters.add(text, "text")
+    behind = sql.SQL("{} {} {}").format(expressions[0], symbol, bound)
+    same = sql.SQL("{} = {}").format(expressions[0], bound)
+    if number is not None and len(expressions) == 2:
+        amount = parameters.add(_number(number), "numeric")
+        behind = sql.SQL("({} OR ({} AND {} {} {}))").format(
+            behind, same, expressions[1], symbol, amount
+        )
+        same = sql.SQL("({} AND {} = {})").format(same, expressions[1], amount)
+    return behind, same
+
+
+def _number(text: Any) -> str:
+    if not isinstance(text, str) or _NUMBER.fullmatch(text) is None:
+        raise invalid_query("the cursor belongs to another query", "cursor")
+    return text
+
+
+def _time(text: str) -> str:
+    try:
+        return canonical_date(text)
+    except ValueError as error:
+        raise invalid_query("the cursor belongs to another query", "cursor") from error

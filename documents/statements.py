@@ -1,0 +1,115 @@
+"""The SQL of single documents, composed once per collection: one round trip for each write.
+
+A write and its event are one statement: what the first part changes, the second announces, and
+neither happens without the other.
+"""
+
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg import sql
+
+from baas.kernel import db
+from baas.kernel.events import insert_clause
+from documents import wire
+
+# The SQL below is put together from constants and from identifiers and literals of psycopg.
+_CREATED: LiteralString = "baas.db.document.created"
+_UPDATED: LiteralString = "baas.db.document.updated"
+_DELETED: LiteralString = "baas.db.document.deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """Parameters: `id`, `doc` (JSON text), `owner`, `version` and those of `event_params()`."""
+
+    get: bytes
+    lock: bytes  # get, and nobody else writes until the transaction ends
+    insert: bytes  # -> Row; unique violation for a taken id
+    insert_many: bytes  # `ids`, `docs`, `owners` -> Rows in the same order
+    update: bytes  # only while the stored version is `version` -> Row
+    delete: bytes  # -> its id, nothing when it is not there
+    delete_version: bytes  # only while the stored version is `version`
+    select: sql.Composed  # the beginning of a list
+    count: sql.Composed
+
+
+def compose(
+    *, table: sql.Identifier, project_id: int, project_slug: str, collection: str
+) -> Statements:
+    source = sql.Literal(f"/projects/{project_slug}/db/{collection}")
+
+    def event(type: LiteralString, cte: str, data: LiteralString) -> sql.Composed:
+        return insert_clause(
+            type=type,
+            source=source,
+            subject=sql.SQL("{} || _id").format(sql.Literal(collection + "/")),
+            data=sql.SQL(data),
+            project_id=project_id,
+            from_cte=cte,
+        )
+
+    row = sql.SQL(wire.columns("d"))
+    new = wire.as_jsonb("d")
+    created = sql.SQL("e AS ({})").format(
+        event(_CREATED, "d", "jsonb_build_object('document', " + new + ")")
+    )
+    deleted = event(_DELETED, "d", "jsonb_build_object('before', " + new + ")")
+    delete = sql.SQL(
+        "WITH d AS (DELETE FROM {table} WHERE _id = %(id)s{condition} RETURNING *),"
+        " e AS ({event}) SELECT _id FROM d"
+    )
+    get = sql.SQL("SELECT {} FROM {} AS d WHERE d._id = %(id)s").format(row, table)
+    return Statements(
+        get=_text(get),
+        lock=_text(get + sql.SQL(" FOR UPDATE")),
+        insert=_text(
+            sql.SQL(
+                "WITH d AS (INSERT INTO {table} (_id, doc, owner)"
+                " VALUES (%(id)s, %(doc)s::jsonb, %(owner)s) RETURNING *), {event}"
+                " SELECT {row} FROM d"
+            ).format(table=table, event=created, row=row)
+        ),
+        insert_many=_text(
+            sql.SQL(
+                "WITH input AS (SELECT * FROM unnest(%(ids)s::text[], %(docs)s::text[],"
+                " %(owners)s::text[]) WITH ORDINALITY AS i(id, doc, owner, place)),"
+                " d AS (INSERT INTO {table} (_id, doc, owner)"
+                " SELECT id, doc::jsonb, owner FROM input ORDER BY place RETURNING *), {event}"
+                " SELECT {row} FROM d JOIN input ON input.id = d._id ORDER BY place"
+            ).format(table=table, event=created, row=row)
+        ),
+        update=_text(
+            sql.SQL(
+                "WITH o AS (SELECT * FROM {table} WHERE _id = %(id)s AND version = %(version)s"
+                " FOR UPDATE),"
+                " d AS (UPDATE {table} AS t SET doc = %(doc)s::jsonb, owner = %(owner)s,"
+                " version = t.version + 1,"
+                " updated_at = greatest(date_trunc('milliseconds', now()), t.updated_at)"
+                " FROM o WHERE t._id = o._id"
+                " RETURNING t.*, {old} AS before),"
+                " e AS ({event}) SELECT {row} FROM d"
+            ).format(
+                table=table,
+                row=row,
+                old=sql.SQL(wire.as_jsonb("o")),
+                event=event(
+                    _UPDATED,
+                    "d",
+                    "jsonb_build_object('document', " + new + ", 'before', before)",
+                ),
+            )
+        ),
+        delete=_text(delete.format(table=table, event=deleted, condition=sql.SQL(""))),
+        delete_version=_text(
+            delete.format(
+                table=table, event=deleted, condition=sql.SQL(" AND version = %(version)s")
+            )
+        ),
+        select=sql.SQL("SELECT {} FROM {} AS d").format(row, table),
+        count=sql.SQL("SELECT count(*) FROM {} AS d").format(table),
+    )
+
+
+def _text(composed: sql.Composable) -> bytes:
+    return composed.as_bytes(db.raw())

@@ -1,0 +1,8 @@
+from django.urls import path
+
+from documents import views
+
+urlpatterns = [
+    path("v1/projects/<str:project>/collections", views.CollectionsView.as_view()),
+    path("v1/projects/<str:project>/collections/<str:collection>", views.CollectionView.as_view()),
+]

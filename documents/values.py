@@ -1,0 +1,224 @@
+"""JSON values that keep their numbers: integers of any size and decimals stay what was written.
+
+orjson reads and writes what it can keep exactly; the rest goes through `int` and `Decimal`.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from baas.kernel.http.request import check_depth
+from baas.kernel.problems import FieldError, Invalid, Malformed
+
+SYSTEM_FIELDS: Final = frozenset({"_id", "_createdAt", "_updatedAt", "_version", "_owner"})
+EXTENDED: Final = frozenset(
+    {"$date", "$numberLong", "$numberInt", "$numberDecimal", "$numberDouble"}
+)
+
+# Fractions, exponents and integers beyond 64 bits are what orjson would round. A hit inside a
+# string only costs time.
+_INEXACT: Final = re.compile(rb"[0-9][.eE]|[0-9]{19}")
+# A key that is empty, starts with `$` or has a dot; may also hit a value, never misses a key.
+_SUSPECT_KEY: Final = re.compile(rb'"(?:\$[^"]*|[^"]*\.[^"]*|)"\s*:')
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_INT64: Final = range(-(2**63), 2**64)
+# What a PostgreSQL numeric can hold; a larger exponent is refused before it costs memory.
+_MAX_EXPONENT: Final = 16_000
+_DATE: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)"
+)
+
+
+def loads(text: bytes | str) -> Any:
+    """Stored or checked JSON text as a value whose numbers are int, Decimal or (exact) int only."""
+    data = text.encode() if isinstance(text, str) else text
+    if _INEXACT.search(data) is None:
+        return orjson.loads(data)
+    return json.loads(data, parse_float=Decimal, parse_constant=_no_constant)
+
+
+def dumps(value: Any) -> bytes:
+    """The value as JSON text, numbers exact."""
+    try:
+        return orjson.dumps(value, default=_fragment)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_with_fragments(value), default=_fragment)
+
+
+def _fragment(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f") if value.adjusted() < 64 else str(value))
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _with_fragments(value: Any) -> Any:
+    """orjson refuses integers beyond 64 bits: wrap them."""
+    if isinstance(value, dict):
+        return {key: _with_fragments(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_fragments(inner) for inner in value]
+    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64:
+        return orjson.Fragment(str(value))
+    return value
+
+
+def parse_body(body: bytes) -> Any:
+    """A request's JSON with exact numbers. Raises Malformed."""
+    check_depth(body)
+    try:
+        if _INEXACT.search(body) is None:
+            return orjson.loads(body)
+        # json also reads other encodings from bytes, and half of a surrogate pair from an escape.
+        value = json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_constant)
+        if _SURROGATE.search(body) is not None:
+            _require_text(value)
+        return value
+    except ValueError as error:  # also an integer of more than 4300 digits
+        raise Malformed(f"The body is not valid JSON: {error}.", code="malformed_json") from error
+
+
+def _require_text(value: Any) -> None:
+    for text in strings(value):
+        text.encode()  # raises UnicodeEncodeError, a ValueError, for half of a surrogate pair
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def is_plain(body: bytes) -> bool:
+    """Whether JSON text surely has neither forbidden field names nor extended values.
+
+    Then it can go into the database as it came; otherwise `normalise` decides.
+    """
+    return b"\\" not in body and b'"$' not in body and _SUSPECT_KEY.search(body) is None
+
+
+def normalise(value: Any, path: str = "") -> Any:
+    """Check a document's value and bring extended values into the form that is stored.
+
+    `{"$date"}` becomes UTC with milliseconds, `{"$numberLong"}` and `{"$numberDecimal"}` become
+    numbers. Raises Invalid `invalid_field_name` or `invalid_value`.
+    """
+    if isinstance(value, dict):
+        if len(value) == 1:
+            (key,) = value
+            if key.startswith("$"):
+                return _extended(key, value[key], path)
+        made = {}
+        for key, inner in value.items():
+            where = f"{path}.{key}" if path else key
+            check_field_name(key, where)
+            made[key] = normalise(inner, where)
+        return made
+    if isinstance(value, list):
+        return [normalise(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+    if isinstance(value, str):
+        if "\0" in value:
+            raise invalid_value(path, "text cannot contain NUL characters")
+    elif isinstance(value, float):
+        return _from_float(value, path)
+    elif isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
+            raise invalid_value(path, "the number is too large or too small, or not a number")
+    elif not (value is None or isinstance(value, bool | int)):
+        raise invalid_value(path, f"{type(value).__name__} is no JSON value")
+    return value
+
+
+def _from_float(value: float, path: str) -> Decimal:
+    """Floats come from Python callers only; their shortest text is what was meant."""
+    if value != value or value in (float("inf"), float("-inf")):
+        raise invalid_value(path, "NaN and Infinity are no JSON numbers")
+    return Decimal(repr(value))
+
+
+def check_field_name(name: str, where: str) -> None:
+    """Raises Invalid `invalid_field_name`."""
+    if not name or name.startswith("$") or "." in name or "\0" in name:
+        raise Invalid(
+            f"The field name {name!r} cannot be stored: names may not be empty, start with $ or"
+            " contain a dot or NUL.",
+            code="invalid_field_name",
+            errors=[FieldError(where, "invalid_field_name", "empty, $…, or with . or NUL")],
+        )
+
+
+def _extended(key: str, value: Any, path: str) -> Any:
+    try:
+        match key, value:
+            case "$date", str():
+                return {"$date": canonical_date(value)}
+            case "$numberLong" | "$numberInt", str():
+                return int(value)
+            case "$numberDecimal" | "$numberDouble", str():
+                return normalise(Decimal(value), path)
+            case "$date" | "$numberLong" | "$numberInt" | "$numberDecimal" | "$numberDouble", _:
+                detail = f"{key} takes a text"
+                raise ValueError(detail)  # noqa: TRY301 - one handler for all that is no value
+    except (ValueError, InvalidOperation) as error:
+        raise invalid_value(path, f"{key} does not take {str(value)[:60]!r}") from error
+    check_field_name(key, f"{path}.{key}" if path else key)
+    return {key: value}  # not reached: a name with $ is always refused
+
+
+def invalid_value(path: str, detail: str) -> Invalid:
+    return Invalid(
+        f"The value of {path or 'the document'!r} cannot be stored: {detail}.",
+        code="invalid_value",
+        errors=[FieldError(path, "invalid_value", detail)],
+    )
+
+
+def canonical_date(text: str) -> str:
+    """RFC 3339 text as UTC with milliseconds (finer parts are cut). Raises ValueError."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no RFC 3339 time")
+    day, clock, fraction, zone = match.groups()
+    millis = ((fraction or "") + "000")[:3]
+    if zone in "Zz":
+        datetime.fromisoformat(f"{day}T{clock}")  # raises for the 30th of February
+        return f"{day}T{clock}.{millis}Z"
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is out of range") from error
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis}Z".rjust(24, "0")
+
+
+def is_date(value: Any) -> bool:
+    return isinstance(value, dict) and "$date" in value
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Whether two JSON values are the same: 1 equals 1.0, true does not equal 1."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict):
+        return (
+            isinstance(right, dict)
+            and left.keys() == right.keys()
+            and all(equal(value, right[key]) for key, value in left.items())
+        )
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(equal, left, right))
+    return bool(left == right)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in a value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)

@@ -1,0 +1,56 @@
+"""The control plane's door: `P/collections`."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request as DrfRequest
+from rest_framework.response import Response
+
+from baas.kernel import cursors
+from baas.kernel.http.views import PrivilegedView
+from documents import collections, declarations, serializers
+from documents.collections import Collection
+
+
+def _shown(collection: Collection) -> dict[str, Any]:
+    return {
+        "name": collection.name,
+        "rules": dict(collection.rule_sources),
+        "schema": collection.schema,
+        "indexes": [
+            {
+                "fields": [
+                    "-" + name if direction < 0 else name for name, direction in index.fields
+                ],
+                "unique": index.unique,
+                "type": "btree",
+            }
+            for index in collection.indexes
+        ],
+        "ttl_field": collection.ttl_field,
+        "max_docs": collection.max_docs,
+    }
+
+
+class CollectionsView(PrivilegedView):
+    @extend_schema(responses=serializers.Collection(many=True))
+    def get(self, request: DrfRequest, project: str) -> Response:
+        found = collections.find_all(self.ours.project.id)
+        return Response(cursors.page([_shown(collection) for collection in found], None))
+
+
+class CollectionView(PrivilegedView):
+    @extend_schema(responses=serializers.Collection)
+    def get(self, request: DrfRequest, project: str, collection: str) -> Response:
+        return Response(_shown(collections.get(self.ours.project.id, collection)))
+
+    @extend_schema(request=serializers.Collection, responses=serializers.Collection)
+    def put(self, request: DrfRequest, project: str, collection: str) -> Response:
+        declared = declarations.parse(dict(request.data))
+        found, made = collections.put(self.ours.project.id, collection, declared)
+        return Response(_shown(found), status=201 if made else 200)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: DrfRequest, project: str, collection: str) -> Response:
+        collections.delete(self.ours.project.id, collection)
+        return Response(status=204)
