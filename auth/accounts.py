@@ -82,7 +82,7 @@ def sign_in(project: ProjectConfig, *, email: str, password: str, device: Device
                 password_hash=passwords.hash_password(password),
             )
         grant = _grant(project, user, "password", device)
-        users.announce(project, "signed_in", grant.user)
+        users.announce(project, "baas.auth.user.signed_in", grant.user)
         return grant
 
 

@@ -153,7 +153,7 @@ def create(
     if password_hash is not None:
         _add_identity(project.id, uid, "password", uid)
     user = get(project.id, uid)
-    announce(project, "created", user)
+    announce(project, "baas.auth.user.created", user)
     return user
 
 
@@ -217,17 +217,17 @@ def delete(project: ProjectConfig, uid: str) -> None:
     db.execute("DELETE FROM baas_auth_session WHERE user_id = %s", (uid,))
     db.execute("DELETE FROM baas_auth_identity WHERE user_id = %s", (uid,))
     db.execute("DELETE FROM baas_auth_user WHERE uid = %s", (uid,))
-    announce(project, "deleted", user)
+    announce(project, "baas.auth.user.deleted", user)
 
 
-def announce(project: ProjectConfig, what: str, user: User) -> None:
-    """Emit `baas.auth.user.<what>` in the caller's transaction."""
+def announce(project: ProjectConfig, type: str, user: User) -> None:
+    """Emit an event of that type about the user in the caller's transaction."""
     emit(
         Event(
-            type=f"baas.auth.user.{what}",
+            type=type,
             project_id=project.id,
             source=f"/projects/{project.slug}/auth",
-            subject=f"users/{user.uid}",
+            subject=user.uid,
             data={"object": user.as_object()},
         )
     )

@@ -43,7 +43,7 @@ def test_a_refresh_token_is_exchanged_for_the_next_one(
     second = refresh(client, project, first.json["refresh_token"])
     assert second.status == 200
     assert me(client, project, second.json["access_token"]) == 200
-    assert project.events() == [("baas.auth.user.created", f"users/{grant['user']['id']}")]
+    assert project.events() == [("baas.auth.user.created", grant["user"]["id"])]
 
 
 def test_the_same_parent_gets_the_same_child_for_ten_seconds(

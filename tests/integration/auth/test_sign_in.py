@@ -24,7 +24,7 @@ def test_a_new_user_is_signed_in_and_announced(
     me = client.get(f"{project.path}/auth/me", token=grant["access_token"])
     assert (me.status, me.json) == (200, user)
     assert me.headers["cache-control"] == "no-store"
-    assert project.events() == [("baas.auth.user.created", f"users/{user['id']}")]
+    assert project.events() == [("baas.auth.user.created", user["id"])]
 
 
 def test_the_event_shows_the_user_and_no_secret(project: TestProject, sign_up: Any) -> None:
@@ -50,9 +50,7 @@ def test_signing_in_is_announced_and_gives_a_session_of_its_own(
     assert second.status == 200
     assert second.json["user"]["id"] == first["user"]["id"]
     assert second.json["refresh_token"] != first["refresh_token"]
-    assert project.events("%signed_in") == [
-        ("baas.auth.user.signed_in", f"users/{first['user']['id']}")
-    ]
+    assert project.events("%signed_in") == [("baas.auth.user.signed_in", first["user"]["id"])]
 
 
 def test_an_anonymous_user_is_a_user(client: Client, project: TestProject) -> None:
@@ -62,7 +60,7 @@ def test_an_anonymous_user_is_a_user(client: Client, project: TestProject) -> No
     assert (user["anonymous"], user["email"], user["identities"]) == (True, None, [])
     claims = jwt.decode(grant.json["access_token"], options={"verify_signature": False})
     assert (claims["anonymous"], claims["provider"]) == (True, "anonymous")
-    assert project.events() == [("baas.auth.user.created", f"users/{user['id']}")]
+    assert project.events() == [("baas.auth.user.created", user["id"])]
 
 
 def test_the_published_keys_verify_an_access_token(
