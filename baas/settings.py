@@ -100,6 +100,35 @@ ENCRYPTION_KEY = hashlib.blake2b(
 ACCESS_TOKEN_S = env.integer("BAAS_ACCESS_TOKEN_S", 900)
 SESSION_DAYS = env.integer("BAAS_SESSION_DAYS", 30)
 
+# Callers who wait for functions, per web process: fewer than its threads, which functions need for
+# what they call back.
+MAX_SYNC_INVOKES = env.integer("BAAS_MAX_SYNC_INVOKES", 16)
+# Deliveries that are leased at a time, by all workers together and of one project.
+MAX_IN_FLIGHT = env.integer("BAAS_MAX_IN_FLIGHT", 1000)
+MAX_IN_FLIGHT_PER_PROJECT = env.integer("BAAS_MAX_IN_FLIGHT_PER_PROJECT", 500)
+WORKER_RUNS = env.integer("BAAS_WORKER_RUNS", 32)  # functions that a worker runs at once
+FUNCTION_RECORD_RETENTION_DAYS = env.integer("BAAS_FUNCTION_RECORD_RETENTION_DAYS", 30)
+
+# Celery only carries messages: Postgres is the ledger, a lease that ends brings lost work back.
+BAAS_CELERY_APP = "baas.celery.app"
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_DEFAULT_QUEUE = "baas"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_EAGER_RESULT = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+# Acknowledged when received: a message that comes twice would find its lease used anyway.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+
 EVENT_RETENTION_DAYS = env.integer("BAAS_EVENT_RETENTION_DAYS", 14)
 DATABASE_STATEMENT_TIMEOUT_MS = env.integer("BAAS_STATEMENT_TIMEOUT_MS", 10_000)
 

@@ -10,7 +10,15 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 def new_id() -> str:
     """A new id of 26 characters: 48 bits of milliseconds, then 80 random bits (the ULID layout)."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    return _encode((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10)))
+
+
+def first_of(time_ms: int) -> str:
+    """The smallest id that can be made at a time (milliseconds since 1970): a bound for sweeps."""
+    return _encode(time_ms << 80)
+
+
+def _encode(value: int) -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 

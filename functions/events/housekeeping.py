@@ -1,0 +1,87 @@
+"""What has to happen now and then: retention, sweeps, closing the books."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from baas.kernel import db, idempotency, ids
+from baas.kernel.events import retention
+
+logger = logging.getLogger(__name__)
+
+_FAILURES: Final[tuple[type[Exception], ...]] = (*db.CONNECTION_ERRORS, DatabaseError, OSError)
+CHUNK: Final = 5_000  # rows that one statement removes
+
+# Sweeps of other rooms are registered by `functions.apps`.
+_tasks: list[tuple[str, Callable[[], object]]] = []
+
+
+def register(name: str, task: Callable[[], object]) -> None:
+    """Add a task that runs about hourly in one of the dispatchers. It must be safe to repeat."""
+    _tasks.append((name, task))
+
+
+def run() -> None:
+    """Run every task; one that fails is logged and does not keep the others from running."""
+    for name, task in _tasks:
+        try:
+            task()
+        except _FAILURES:
+            logger.exception("housekeeping: %s failed", name)
+
+
+# The sum replaces the rows that it sums, in one statement: readers see either.
+_SUM_UP: Final = b"""
+WITH gone AS (DELETE FROM functions_tally WHERE id <= %s RETURNING name, delta)
+INSERT INTO functions_tally (name, delta) SELECT name, sum(delta) FROM gone GROUP BY name
+"""
+
+
+def sum_up_tallies() -> None:
+    """Keep the ledger's counters short."""
+    row = db.fetch_one(b"SELECT max(id) FROM functions_tally")
+    if row and row[0] is not None:
+        db.execute(_SUM_UP, (row[0],))
+
+
+def drop_old_records() -> None:
+    """Remove runs, logs and succeeded deliveries past their retention; dead ones stay."""
+    days = settings.FUNCTION_RECORD_RETENTION_DAYS
+    _in_chunks(
+        b"DELETE FROM functions_logline WHERE id IN (SELECT id FROM functions_logline"
+        b" WHERE time < now() - make_interval(days => %s) LIMIT %s)",
+        days,
+    )
+    _in_chunks(
+        b"DELETE FROM functions_invocation WHERE ctid = ANY(ARRAY(SELECT ctid"
+        b" FROM functions_invocation WHERE id < %s LIMIT %s))",
+        _first_id_of(days),
+    )
+    # Succeeded pairs stay as long as the log has their events: a replay must find them.
+    _in_chunks(
+        b"DELETE FROM functions_delivery WHERE id IN (SELECT id FROM functions_delivery"
+        b" WHERE state = 'succeeded' AND id < %s LIMIT %s)",
+        _first_id_of(settings.EVENT_RETENTION_DAYS),
+    )
+
+
+def _first_id_of(days: int) -> str:
+    """The smallest id that can have been made in the last `days` days (ids are time-ordered)."""
+    row = db.fetch_one(b"SELECT extract(epoch FROM now() - make_interval(days => %s))", (days,))
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return ids.first_of(int(row[0] * 1000))
+
+
+def _in_chunks(statement: bytes, bound: object) -> None:
+    """Small transactions: no lock is held for long, and an interrupted sweep goes on later."""
+    while db.execute(statement, (bound, CHUNK)).rowcount == CHUNK:
+        pass
+
+
+register("partitions of the log", retention.maintain)
+register("first replies", idempotency.sweep)
+register("tallies", sum_up_tallies)
+register("old records", drop_old_records)
