@@ -6,6 +6,7 @@ an invocation of it runs, within the caps below.
 
 import asyncio
 import json
+import logging
 import re
 import secrets
 import socket
@@ -16,6 +17,8 @@ from urllib.parse import unquote
 from functions.host.apihttp import Answer, ApiClient, ApiError
 from functions.runtypes import RunSpec
 from functions.sandbox.frames import Frame, FrameError, FrameReader, encode
+
+log = logging.getLogger("functions.host.bridge")
 
 BODY_CAP: Final = 64 << 20
 REQUESTS_CAP: Final = 1000  # per invocation
@@ -119,6 +122,9 @@ class Bridge:
             self._on_fault(f"the API channel: {error}")
         except OSError:
             return  # the sandbox is gone; its end is reported elsewhere
+        except Exception:
+            log.exception("the API bridge failed")
+            self._on_fault("the API bridge failed")
 
     async def _answer(self, spec: RunSpec, frame: Frame) -> tuple[dict[str, Any], bytes]:
         try:
@@ -137,7 +143,7 @@ class Bridge:
             detail = f"An invocation may send at most {REQUESTS_CAP} requests."
             raise RefusedRequestError(429, "too_many_requests", detail)
         method, content_type = header.get("method"), header.get("content_type")
-        if method not in _METHODS:
+        if not isinstance(method, str) or method not in _METHODS:
             raise RefusedRequestError(405, "method_not_allowed", "This method is not forwarded.")
         if not isinstance(content_type, str) or not _CONTENT_TYPE.fullmatch(content_type):
             raise RefusedRequestError(400, "invalid_request", "The content type is malformed.")

@@ -89,6 +89,11 @@ class Instance:
         self._died_of_memory = False
         self._load_s = 0.0
 
+    @property
+    def is_usable(self) -> bool:
+        """False from the moment when its end was decided, even if it still has to die."""
+        return not (self._fault or self._kill_reason or self.gone.done())
+
     # --- birth ---------------------------------------------------------------------------------
 
     async def start(self, zygote: Zygote, code: str) -> None:
@@ -218,7 +223,7 @@ class Instance:
         duration_s = self._loop.time() - begun
         outcome, error, result = self._judge(frame, spec)
         clean = self._bridge.shut()
-        if not self.gone.done():
+        if self.is_usable:
             self._rest_or_end(outcome, clean=clean)
         self._drain()
         self.used_s = self._loop.time()
@@ -278,7 +283,7 @@ class Instance:
         header = frame.header
         found = header.get("outcome")
         is_reply = header.get("type") == "reply" and header.get("id") == spec.invocation_id
-        if not is_reply or found not in _REPLY_OUTCOMES:
+        if not is_reply or not isinstance(found, str) or found not in _REPLY_OUTCOMES:
             self.fault("a forged reply")
             return "crashed", RunError(type="ProtocolFault", message=self._fault), None
         if found == "ok":

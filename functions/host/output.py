@@ -105,6 +105,6 @@ def _parse(line: str) -> tuple[str, str]:
         level, message = item["level"], item["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return "info", line
-    if level not in _LEVELS or not isinstance(message, str):
+    if not isinstance(message, str) or not isinstance(level, str) or level not in _LEVELS:
         return "info", line
     return level, message.encode("utf-8", "backslashreplace").decode()

@@ -98,7 +98,11 @@ class Pool:
         try:
             instance = self._pop_idle(key) or await self._start(spec, key)
             self.counts["calls"] += 1
-            result = await instance.call(spec)
+            try:
+                result = await instance.call(spec)
+            except BaseException:
+                instance.kill("host error")  # its state is unknown now
+                raise
         finally:
             self._give_room(spec)
         self._put_back(instance, key)
@@ -109,12 +113,12 @@ class Pool:
         instances = self._idle.get(key)
         while instances:
             instance = instances.pop()
-            if not instance.gone.done():
+            if instance.is_usable:
                 return instance
         return None
 
     def _put_back(self, instance: Instance, key: Key) -> None:
-        if instance.gone.done() or not instance.is_frozen:
+        if not instance.is_usable:
             return
         age_s = instance.used_s - instance.born_s
         used_up = instance.spec.isolation == "per-call" or instance.calls >= _RECYCLE_CALLS
@@ -270,7 +274,7 @@ class Pool:
         self._put_back(instance, key) if spec.isolation != "per-call" else self._park(instance, key)
 
     def _park(self, instance: Instance, key: Key) -> None:
-        if not instance.gone.done():
+        if instance.is_usable:
             self._idle.setdefault(key, []).append(instance)
 
     # --- housekeeping --------------------------------------------------------------------------

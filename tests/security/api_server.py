@@ -49,7 +49,7 @@ class ApiServer:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
             def address_string(self) -> str:
                 return "unix"

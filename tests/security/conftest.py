@@ -1,4 +1,4 @@
-"""One host per isolation mode for the whole suite; every test ends with a look at the neighbours."""
+"""One host per isolation mode; every test ends with a look at the neighbours."""
 
 import tempfile
 from collections.abc import Iterator

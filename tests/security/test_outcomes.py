@@ -229,4 +229,4 @@ def test_inspect_gives_what_the_package_printed(host: Host) -> None:
     found = host.runner.inspect(host.spec(code), code)
     assert found.outcome == "load_error"
     assert "RuntimeError: no" in found.detail
-    assert [item.message for item in found.logs][0] == "loading"
+    assert found.logs[0].message == "loading"
