@@ -120,15 +120,39 @@ class Compiler:
         if "error" in (left.kind, right.kind):
             return ERROR
         if node.op == "==":
-            return equal(left, right, loose=loose)
+            return self.narrowed(node, left, right, equal(left, right, loose=loose), loose=loose)
         if node.op == "!=":
             same = equal(left, right, loose=False)
             if same.constant:
                 return same if same.kind == "error" else constant(not same.value)
             return _bool(sql.SQL("(NOT {})").format(same.code))
         if node.op == "in":
-            return within(left, right, loose=loose)
+            return self.narrowed(node, left, right, within(left, right, loose=loose), loose=loose)
         return compare(node.op, left, right, loose=loose)
+
+    def narrowed(
+        self, node: ast.Compare, left: Fragment, right: Fragment, test: Fragment, *, loose: bool
+    ) -> Fragment:
+        """`test`, with what the table's indexes can add to it."""
+        if not loose or test.constant or self.bindings.narrow is None or self.evaluate is None:
+            return test
+        field, known = (node.left, right) if right.constant else (node.right, left)
+        path = self.row_path(field)
+        if not path or not known.constant or (node.op == "in" and field is node.right):
+            return test
+        many = node.op == "in"
+        condition = self.bindings.narrow(path, tuple(known.value) if many else (known.value,))
+        if condition is None:
+            return test
+        return _bool(sql.SQL("({} AND {})").format(condition, test.code))
+
+    def row_path(self, node: ast.Node) -> tuple[str, ...]:
+        """The names from the document to a field outside of its columns; empty for other nodes."""
+        names: list[str] = []
+        while isinstance(node, ast.Select):
+            names.insert(0, node.field)
+            node = node.operand
+        return tuple(names) if self.is_row(node) and names[0] not in self.bindings.columns else ()
 
     def has(self, node: ast.Has, *, loose: bool) -> Fragment:
         if self.is_row(node.operand):
@@ -562,11 +586,21 @@ def _of_some_caller(node: ast.Node) -> Fragment:
             for kind in ("time", "span", "bytes"):
                 if kind in kinds:
                     return Fragment(kind=kind, code=NULL_BOOL, simple=True)
+            return Fragment(kind="json", code=NULL_BOOL, simple=True)
         case ast.Compare() | ast.Logic() | ast.Not() | ast.Has():
             return _bool(NULL_BOOL)
-        case ast.ListOf() | ast.MapOf():
-            for part in ast.children(node):
-                as_json(_of_some_caller(part))
+        case ast.Macro(macro="all" | "exists" | "exists_one"):
+            return _bool(NULL_BOOL)
+        case ast.Call(function="dyn"):
+            return _of_some_caller(node.arguments[0])
+        case ast.Call():
+            return Fragment(kind="json", code=NULL_BOOL, simple=True)
+        case ast.Choice():
+            then, otherwise = map(_of_some_caller, (node.then, node.otherwise))
+            if then.kind == otherwise.kind:
+                return Fragment(kind=then.kind, code=NULL_BOOL, simple=True)
+    for part in ast.children(node):
+        as_json(_of_some_caller(part))  # refuses what a list, a map or a mixed choice cannot hold
     return Fragment(kind="json", code=NULL_BOOL, simple=True)
 
 

@@ -45,6 +45,7 @@ class Fragment:
         return self.value is not VARYING
 
 
+_LARGEST: Final = 10**1000
 ERROR: Final = Fragment(kind="error", value=None)
 
 
@@ -103,7 +104,13 @@ def json_literal(value: values.Value) -> sql.Composable:
 
 
 def number_literal(value: int | Decimal) -> sql.Composable:
-    return sql.SQL("{}::numeric").format(sql.Literal(str(value)))
+    return sql.SQL("{}::numeric").format(sql.Literal(str(_limited(value))))
+
+
+def _limited(value: int | Decimal) -> int | Decimal:
+    if not -_LARGEST < value < _LARGEST:
+        raise RuleError("a value of this caller is a number that no document can have")
+    return value
 
 
 def storable(value: str) -> bool:
@@ -266,7 +273,7 @@ def _write_json(value: values.Value) -> str:
             raise RuleError("a value of this caller has a character that no document can have")
         return dumps(value)
     if isinstance(value, int | float | Decimal):
-        return str(values.number(value))
+        return str(_limited(values.number(value)))
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_write_json, value)) + "]"
     if isinstance(value, Mapping):

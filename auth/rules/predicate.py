@@ -71,8 +71,7 @@ def compile_predicate(node: ast.Node) -> Evaluate:
         case ast.Select():
             return _select(node)
         case ast.Index():
-            container, key = compile_predicate(node.operand), compile_predicate(node.key)
-            return lambda env: values.at(container(env), key(env))
+            return _index(node)
         case ast.Has():
             return _has(node)
         case ast.Get():
@@ -119,6 +118,19 @@ def _select(node: ast.Select) -> Evaluate:
     if isinstance(node.operand, ast.Name) and node.operand.name in _INDEX:
         return _root_field(node.operand.name, key)
     return _field(compile_predicate(node.operand), key)
+
+
+def _index(node: ast.Index) -> Evaluate:
+    container, key = compile_predicate(node.operand), compile_predicate(node.key)
+    if not is_document(node.operand):
+        return lambda env: values.at(container(env), key(env))
+
+    def read(env: Environment) -> Value:
+        document, name = container(env), key(env)
+        stored = values.at(document, name)
+        return values.moment(stored) if name in TIME_FIELDS else stored
+
+    return read
 
 
 def is_document(node: ast.Node) -> bool:

@@ -46,17 +46,17 @@ def equal(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:
         if right.kind not in ("time", "json"):
             return constant(False)
     if "time" in (left.kind, right.kind):
-        return _equal_times(left, right)
+        return _equal_times(left, right, loose=loose)
     if left.kind == right.kind == "span":
         return _bool("({} = {})", as_span(left), as_span(right))
     if "json" in (left.kind, right.kind) or "owner" in (left.kind, right.kind):
         if {left.kind, right.kind} & {"span", "bytes"}:
-            return _never(left, right)
+            return _never(left, right, loose=loose)
         return _bool("({} = {})", as_json(left), as_json(right))
     if left.kind == right.kind:
         convert = {"text": as_text, "number": as_number, "bool": as_bool}[left.kind]
         return _bool("({} = {})", convert(left), convert(right))
-    return _never(left, right)
+    return _never(left, right, loose=loose)
 
 
 def within(value: Fragment, container: Fragment, *, loose: bool) -> Fragment:
@@ -149,7 +149,7 @@ def _among(value: Fragment, items: tuple[values.Value, ...], *, loose: bool) -> 
         if null:
             tests.append(sql.SQL("({} IS NULL)").format(value.code))
         if not tests:
-            return _never(value, constant(None))
+            return _never(value, constant(None), loose=loose)
         return _bool("({})", sql.SQL(" OR ").join(tests))
     if value.kind == "json" and items:
         listed = sql.SQL(", ").join(map(json_literal, items))
@@ -157,7 +157,7 @@ def _among(value: Fragment, items: tuple[values.Value, ...], *, loose: bool) -> 
     parts = [equal(value, constant(item), loose=False) for item in items]
     codes = [as_bool(part) for part in parts if not (part.constant and part.value is False)]
     if not codes:
-        return _never(value, constant(None))
+        return _never(value, constant(None), loose=loose)
     return _bool("({})", sql.SQL(" OR ").join(codes))
 
 
@@ -190,9 +190,9 @@ def _holds(container: sql.Composable, value: Fragment) -> sql.Composable:
     ).format(container, found)
 
 
-def _equal_times(left: Fragment, right: Fragment) -> Fragment:
+def _equal_times(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:
     if not {left.kind, right.kind} <= {"time", "json", "text", "owner"}:
-        return _never(left, right)
+        return _never(left, right, loose=loose)
     # what is there but no time is not equal; what is not there is an error
     present = [
         part.code
@@ -206,14 +206,14 @@ def _equal_times(left: Fragment, right: Fragment) -> Fragment:
     return _bool("CASE WHEN {} THEN {} END", conditions, test)
 
 
-def _never(left: Fragment, right: Fragment) -> Fragment:
+def _never(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:
     """False, if both sides are there."""
     codes = [
         sql.SQL("{} IS NOT NULL").format(part.code)
         for part in (left, right)
         if not part.constant and part.kind != "owner"
     ]
-    if not codes:
+    if loose or not codes:
         return constant(False)
     return _bool("CASE WHEN {} THEN FALSE END", sql.SQL(" AND ").join(codes))
 

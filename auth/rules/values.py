@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DivisionByZero, InvalidOperation
+from itertools import islice
 from math import isfinite
 from typing import Any, Final, TypeAlias
 
@@ -145,9 +146,9 @@ def at(container: Value, key: Value) -> Value:
     """CEL's `container[key]`."""
     if isinstance(container, list | tuple):
         position = number(key)
-        if position == int(position) and 0 <= position < len(container):
+        if 0 <= position < len(container) and is_whole(position):
             return container[int(position)]
-        raise Fault(f"the list has no item {position}")
+        raise Fault(f"the list has no item {describe(position)}")
     if isinstance(container, Mapping):
         if isinstance(key, str) and key in container:
             return container[key]
@@ -234,7 +235,17 @@ def describe(value: Value) -> str:
         return str(value).lower()
     if isinstance(value, datetime):
         return f'timestamp("{times.write_timestamp(value)}")' if value.tzinfo else "a naive time"
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        shown = f'"{value[:80]}"'
+    elif isinstance(value, list | tuple):
+        shown = "[" + ", ".join(map(describe, value[:20])) + "]"
+    elif isinstance(value, Mapping):
+        some = islice(value.items(), 20)
+        shown = "{" + ", ".join(f'"{key}": {describe(item)}' for key, item in some) + "}"
+    elif isinstance(value, int) and value.bit_length() > 400:
+        shown = "a very large number"  # Python refuses to write out thousands of digits
+    else:
+        shown = str(value)
     return shown if len(shown) <= 80 else shown[:77] + "…"
 
 

@@ -100,6 +100,7 @@ class Judge:
 
     def postgres(self, rule: Rule, auth: dict[str, Any] | None) -> set[str]:
         where = rule.to_sql(self.bindings, auth=auth, now=NOW, request=REQUEST)
+        assert "%" not in where.as_string()
         # parameters beside the rule, as the documents' queries have them
         query = sql.SQL("SELECT d._id FROM rule_docs d WHERE ({}) AND %s").format(where)
         return {row[0] for row in self.connection.execute(query, (True,))}

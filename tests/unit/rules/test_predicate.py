@@ -264,6 +264,19 @@ def test_a_rule_is_compiled_once() -> None:
     assert compile_rule("doc.a == 1", DOCUMENT_ROOTS) is compile_rule("doc.a == 1", DOCUMENT_ROOTS)
 
 
+def test_a_number_of_many_digits_is_no_trouble() -> None:
+    large = {"n": 10**9999, "list": [10**9999], "d": Decimal("1e99999")}
+    assert value("doc.n > 1 && doc.d > doc.n && doc.n == doc.list[0]", doc=large)
+    for source in ("doc.n", "doc.n.x == 1", "doc.n + 1 > 0", "doc.list[doc.n] == 1", "doc.n < 'a'"):
+        assert not value(source, doc=large)
+        compile_rule(source, DOCUMENT_ROOTS).explain(doc=large)
+
+
+def test_system_times_are_timestamps_however_they_are_named() -> None:
+    assert value("doc['_createdAt'].getHours() == 11")
+    assert value("doc._createdAt.getHours() == 11", doc={"_createdAt": NOW - timedelta(hours=1)})
+
+
 def test_it_tells_which_roots_it_reads() -> None:
     rule = compile_rule("auth != null && doc.l.all(x, get('c', x) == data.y)", DOCUMENT_ROOTS)
     assert rule.reads == {"auth", "doc", "data", "get()"}
