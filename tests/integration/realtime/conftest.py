@@ -196,7 +196,8 @@ def open_socket(url: str) -> Iterator[Connect]:
             address = to or url
             if token is not None:
                 address += f"?token={token}"
-            opened = connect(address, max_size=None, compression=None, **options)
+            options = {"max_size": None, "max_queue": None, "compression": None} | options
+            opened = connect(address, **options)
             return Socket(stack.enter_context(opened))
 
         yield make
