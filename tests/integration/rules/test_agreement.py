@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from auth.rules import RuleNotCompilable, ast
+from auth.rules.catalog import DATE_PARTS
 from auth.rules.unparse import to_text
 from tests.integration.rules.judge import AUTHS, SCALARS, Judge
 
@@ -212,12 +213,48 @@ fields = st.one_of(
         lambda field: ast.Select(operand=ast.Select(operand=name("doc"), field="map"), field=field)
     ),
 )
-times = st.one_of(
+others = st.builds(
+    lambda collection, id_, field: ast.Select(
+        operand=ast.Get(collection=collection, id=id_), field=field
+    ),
+    st.sampled_from(("teams", "teams", "none")),
+    st.one_of(fields, st.sampled_from(("t1", "t2", "x")).map(lambda v: ast.Literal(value=v))),
+    st.sampled_from(("_owner", "_version", "a", "list", "map", "nowhere")),
+)
+spans = st.one_of(
+    st.sampled_from(("1h", "-1.5s", "2160h", "0s")).map(
+        lambda v: ast.Call(function="duration", arguments=(ast.Literal(value=v),))
+    ),
+    st.builds(
+        lambda a, b: ast.Arithmetic(op="-", left=a, right=b),
+        st.just(name("now")),
+        st.just(ast.Select(operand=name("doc"), field="_updatedAt")),
+    ),
+)
+moments = st.one_of(
     st.just(name("now")),
     st.sampled_from(("_createdAt", "_updatedAt")).map(
         lambda field: ast.Select(operand=name("doc"), field=field)
     ),
     fields.map(lambda field: ast.Call(function="timestamp", arguments=(field,))),
+    st.just(
+        ast.Select(
+            operand=ast.Get(collection="teams", id=ast.Literal(value="t1")), field="_createdAt"
+        )
+    ),
+)
+times = st.one_of(
+    moments,
+    moments,
+    st.builds(
+        lambda op, a, b: ast.Arithmetic(op=op, left=a, right=b),
+        st.sampled_from("+-"),
+        moments,
+        spans,
+    ),
+)
+date_parts = st.builds(
+    lambda f, t: ast.Call(function=f, arguments=(t,)), st.sampled_from(DATE_PARTS), times
 )
 
 
@@ -225,10 +262,23 @@ def values(inner: st.SearchStrategy[ast.Node], depth: int) -> st.SearchStrategy[
     if depth == 0:
         return inner
     below = values(inner, depth - 1)
-    calls = st.sampled_from(("size", "int", "double", "string", "dyn", "lowerAscii", "uint"))
+    calls = st.sampled_from(
+        ("size", "int", "double", "string", "dyn", "lowerAscii", "upperAscii", "uint", "bool")
+    )
     return st.one_of(
         inner,
         inner,
+        date_parts,
+        st.builds(
+            lambda x, by: ast.Call(function="split", arguments=(x, by)),
+            below,
+            st.one_of(st.sampled_from(("/", "a", "")).map(lambda v: ast.Literal(value=v)), inner),
+        ),
+        st.builds(
+            lambda key, x: ast.MapOf(entries=((ast.Literal(value=key), x),)),
+            st.sampled_from(("a", "b")),
+            below,
+        ),
         st.builds(
             lambda op, left, right: ast.Arithmetic(op=op, left=left, right=right),
             st.sampled_from("+-*/%"),
@@ -278,6 +328,13 @@ def truths(inner: st.SearchStrategy[ast.Node], depth: int) -> st.SearchStrategy[
     leaves = st.one_of(
         st.builds(relation, relations, value, value),
         st.builds(relation, relations, times, st.one_of(times, value)),
+        st.builds(relation, relations, value, times),
+        st.builds(relation, relations, spans, st.one_of(spans, value)),
+        st.builds(
+            lambda x, p: ast.Call(function="matches", arguments=(x, ast.Literal(value=p))),
+            value,
+            st.sampled_from(("^a", "[0-9]+$", "(?i)^A|B$", ".", "^$")),
+        ),
         st.builds(
             lambda f, a, b: ast.Call(function=f, arguments=(a, b)),
             st.sampled_from(("startsWith", "endsWith", "contains")),
@@ -307,7 +364,7 @@ def truths(inner: st.SearchStrategy[ast.Node], depth: int) -> st.SearchStrategy[
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(source=truths(st.one_of(fields, fields, literals), 2).map(to_text))
+@given(source=truths(st.one_of(fields, fields, literals, others), 2).map(to_text))
 def test_both_back_ends_agree_about_any_rule(source: str, judge: Judge) -> None:
     assume(len(source) < 1000)
     try:
