@@ -1,0 +1,179 @@
+"""Frames that are wrong, sockets that are slow, addresses that are not websockets."""
+
+import json
+import socket as sockets
+import time
+
+import httpx
+import pytest
+
+from tests.installation import TestProject
+from tests.integration.realtime.conftest import Connect, Notes, Server
+
+
+def test_ping_is_answered(open_socket: Connect) -> None:
+    assert open_socket().ask(op="ping") == {"re": 1, "ok": True}
+
+
+def test_an_id_may_be_text(open_socket: Connect) -> None:
+    socket = open_socket()
+    socket.ws.send('{"id":"é1","op":"ping"}')
+    assert socket.receive() == {"re": "é1", "ok": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "re"),
+    [
+        ("nonsense", "malformed_json", None),
+        ('{"op":"ping"}', "invalid_frame", None),
+        ('{"id":true,"op":"ping"}', "invalid_frame", None),
+        ('{"id":1.5,"op":"ping"}', "invalid_frame", None),
+        (json.dumps({"id": "x" * 129, "op": "ping"}), "invalid_frame", None),
+        ("[1]", "invalid_frame", None),
+        ("null", "invalid_frame", None),
+        ('{"id":7}', "unknown_op", 7),
+        ('{"id":7,"op":"shout"}', "unknown_op", 7),
+        ('{"id":7,"op":["ping"]}', "unknown_op", 7),
+        ('{"id":7,"op":"auth","token":5}', "invalid_frame", 7),
+        ('{"id":7,"op":"unsubscribe"}', "invalid_frame", 7),
+        ('{"id":7,"op":"unsubscribe","sub":"s9"}', "subscription_not_found", 7),
+        ("[" * 101 + "]" * 101, "nesting_too_deep", None),
+        (json.dumps({"id": 7, "op": "ping", "x": "y" * 65536}), "frame_too_large", None),
+        (json.dumps({"id": 7, "op": "ping", "x": "é" * 40000}, ensure_ascii=False),
+         "frame_too_large", None),
+    ],
+)  # fmt: skip
+def test_a_wrong_frame_is_answered_with_a_problem(
+    open_socket: Connect, text: str, code: str, re: int | None
+) -> None:
+    socket = open_socket()
+    socket.ws.send(text)
+    reply = socket.receive()
+    assert (reply["re"], reply["problem"]["code"]) == (re, code)
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= reply["problem"].keys()
+    assert socket.ask(op="ping")["ok"] is True
+
+
+def test_a_binary_frame_closes_the_socket(open_socket: Connect) -> None:
+    socket = open_socket()
+    socket.ws.send(b"\x00")
+    assert socket.expect_close()[0] == 1003
+
+
+def test_a_gigantic_frame_closes_the_socket(open_socket: Connect) -> None:
+    socket = open_socket()
+    socket.ws.send("x" * 1_100_000)
+    assert socket.expect_close()[0] == 1009
+
+
+def test_a_socket_has_a_hundred_subscriptions_and_no_more(
+    open_socket: Connect, notes: Notes
+) -> None:
+    socket = open_socket()
+    names = [socket.subscribe(filter={"n": n}) for n in range(100)]
+    assert len(set(names)) == 100
+    frame = {"op": "subscribe", "channel": "db", "collection": "notes"}
+    reply = socket.ask(**frame)
+    assert reply["problem"]["code"] == "too_many_subscriptions"
+    socket.ask(op="unsubscribe", sub=names[0])
+    assert socket.ask(**frame)["ok"] is True
+
+
+def test_http_is_answered_with_a_problem(server: Server, project: TestProject) -> None:
+    for path in ("/", f"{project.path}/realtime"):
+        reply = httpx.get(f"http://127.0.0.1:{server.port}{path}")
+        assert reply.status_code == 404
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["code"] == "not_found"
+        assert reply.headers["x-request-id"] == reply.json()["request_id"]
+
+
+def test_tokens_do_not_get_into_the_log(
+    open_socket: Connect, notes: Notes, server: Server
+) -> None:
+    open_socket(notes.token).watch()
+    open_socket("garbage-token").expect_close()
+    assert "/realtime?token=…" in server.log
+    assert notes.token not in server.log
+    assert "garbage-token" not in server.log
+
+
+def test_a_slow_consumer_is_reset_and_ends_up_with_the_truth(
+    open_socket: Connect, notes: Notes, server: Server
+) -> None:
+    slow, quick = open_socket(max_queue=1), open_socket()
+    for socket in (slow, quick):
+        socket.subscribe(limit=50)
+        socket.receive()
+    before = _memory_kb(server.pid)
+    notes.create("n", round=0)
+    filling = "x" * 200_000
+    for n in range(1, 121):  # 24 MB, of which the slow one reads nothing meanwhile
+        notes.patch("n", round=n, text=filling)
+    shown = None
+    while shown != 120:
+        shown = quick.changes()[-1]["doc"]["round"]
+    assert quick.ask(op="ping")["ok"] is True
+    grown_kb = _memory_kb(server.pid) - before
+    assert grown_kb < 20_000, grown_kb
+    types, last = [], None
+    while last != 120:
+        frame = slow.receive()
+        types.append(frame["type"])
+        if frame["type"] == "change":
+            last = frame["changes"][-1]["doc"]["round"]
+        elif frame["type"] == "snapshot":
+            last = frame["docs"][-1]["round"]
+    assert "reset" in types
+    assert types.count("change") < 60
+    notes.patch("n", round=121, text="")
+    assert slow.changes()[-1]["doc"]["round"] == 121
+
+
+def _memory_kb(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def test_who_asks_without_reading_is_not_listened_to(
+    open_socket: Connect, notes: Notes, server: Server
+) -> None:
+    """Replies are frames too: they must not pile up behind a client that only sends."""
+    for n in range(20):
+        notes.create(f"d{n:02}", text="x" * 10_000)
+    before = _memory_kb(server.pid)
+    address = (f"127.0.0.1", server.port)
+    with sockets.create_connection(address) as raw:
+        path = f"{notes.project.path}/realtime"
+        raw.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+            .encode()
+        )
+        raw.settimeout(2)
+        assert b"101" in raw.recv(4096)
+        payload = json.dumps({"id": "i" * 100, "op": "unsubscribe", "sub": "x"}).encode()
+        frame = bytes([0x81, 0x80 | 126]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
+        assert len(payload) > 125
+        sent = 0
+        with pytest.raises(TimeoutError):
+            for _ in range(1000):
+                raw.sendall(frame * 500)
+                sent += len(frame) * 500
+        assert _memory_kb(server.pid) - before < 20_000, sent
+    quick = open_socket()
+    assert len(quick.watch()) == 20
+
+
+def test_it_ends_cleanly_and_says_so(
+    open_socket: Connect, notes: Notes, own_server: Server
+) -> None:
+    own_server.start()
+    socket = open_socket(to=f"ws://127.0.0.1:{own_server.port}{notes.project.path}/realtime")
+    socket.watch()
+    began = time.monotonic()
+    status = own_server.stop()
+    assert socket.expect_close()[0] == 1012
+    assert status in (0, -15), own_server.log
+    assert time.monotonic() - began < 6
+    assert "Traceback" not in own_server.log
