@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from functions.runtypes import InspectResult, RunError, RunResult, RunSpec
@@ -161,8 +162,10 @@ class Pipeline:
         from functions.events import ledger
 
         self.sent.clear()
-        db.execute("UPDATE functions_delivery SET lease_until = now() - interval '1s'"
-                   " WHERE state = 'running'")
+        db.execute(
+            "UPDATE functions_delivery SET lease_until = now() - interval '1s'"
+            " WHERE state = 'running'"
+        )
         ledger.reclaim()
 
 
@@ -184,3 +187,22 @@ def drift(installation: None) -> Iterator[Callable[[], float]]:
 
     yield read
     assert read() == 0
+
+
+@pytest.fixture
+def make_functions(
+    client: Client, make_project: Callable[[], TestProject], runner: FakeRunner
+) -> Callable[[], Functions]:
+    return lambda: Functions(client, make_project(), runner)
+
+
+@pytest.fixture
+def second_connection(installation: None) -> Iterator["psycopg.Connection[Any]"]:
+    """Another client of the same database, in a transaction of its own."""
+    from django.db import connection
+
+    params = connection.get_connection_params()
+    params = {k: v for k, v in params.items() if k not in ("cursor_factory", "context")}
+    with psycopg.connect(**params) as other:
+        yield other
+        other.rollback()
