@@ -27,8 +27,8 @@ PATIENCE_S = 10.0
 class Server:
     """A uvicorn process as the stack starts it."""
 
-    def __init__(self, database_url: str, log: Path, **environ: str) -> None:
-        self._environ = {**os.environ, "BAAS_DATABASE_URL": database_url, **environ}
+    def __init__(self, database_url: str, log: Path) -> None:
+        self._environ = {**os.environ, "BAAS_DATABASE_URL": database_url}
         self._log = log
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -44,7 +44,8 @@ class Server:
     def log(self) -> str:
         return self._log.read_text()
 
-    def start(self) -> None:
+    def start(self, **environ: str) -> None:
+        self._environ |= environ
         argv = [sys.executable, "-m", "uvicorn", "baas.asgi:application"]
         argv += ["--host", "127.0.0.1", "--port", str(self.port), "--ws-max-size", "1048576"]
         argv += ["--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "5"]

@@ -101,9 +101,7 @@ def test_a_token_may_come_in_the_header(open_socket: Connect, notes: Notes) -> N
     assert socket.expect_close() == (4401, "invalid_token")
 
 
-def test_an_unknown_project_or_address_closes_with_4404(
-    open_socket: Connect, server: Any
-) -> None:
+def test_an_unknown_project_or_address_closes_with_4404(open_socket: Connect, server: Any) -> None:
     base = f"ws://127.0.0.1:{server.port}"
     where = f"{base}/v1/projects/no-such-project/realtime"
     assert open_socket(to=where).expect_close() == (4404, "project_not_found")

@@ -87,7 +87,9 @@ def test_a_window_whose_margin_is_used_up_is_filled_from_the_database(
     open_socket: Connect, notes: Notes
 ) -> None:
     everything = [f"d{n:03}" for n in range(60)]
-    _write(notes, [{"op": "create", "collection": "notes", "id": i, "data": {}} for i in everything])
+    _write(
+        notes, [{"op": "create", "collection": "notes", "id": i, "data": {}} for i in everything]
+    )
     socket = open_socket()
     shown = ids(socket.watch(limit=3))
     _write(notes, [{"op": "delete", "collection": "notes", "id": i} for i in everything[:50]])

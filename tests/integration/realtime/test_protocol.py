@@ -88,9 +88,7 @@ def test_http_is_answered_with_a_problem(server: Server, project: TestProject) -
         assert reply.headers["x-request-id"] == reply.json()["request_id"]
 
 
-def test_tokens_do_not_get_into_the_log(
-    open_socket: Connect, notes: Notes, server: Server
-) -> None:
+def test_tokens_do_not_get_into_the_log(open_socket: Connect, notes: Notes, server: Server) -> None:
     open_socket(notes.token).watch()
     open_socket("garbage-token").expect_close()
     assert "/realtime?token=…" in server.log
@@ -147,8 +145,7 @@ def test_who_asks_without_reading_is_not_listened_to(
         path = f"{notes.project.path}/realtime"
         raw.sendall(
             f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-            .encode()
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
         )
         raw.settimeout(2)
         assert b"101" in raw.recv(4096)

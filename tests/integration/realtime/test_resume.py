@@ -97,9 +97,7 @@ def is_reset(open_socket: Connect, since: str, **frame: object) -> bool:
     return False
 
 
-def test_a_token_that_history_does_not_reach_is_a_reset(
-    open_socket: Connect, notes: Notes
-) -> None:
+def test_a_token_that_history_does_not_reach_is_a_reset(open_socket: Connect, notes: Notes) -> None:
     socket = open_socket()
     socket.watch()
     token = Token.decode(socket.last_token)
