@@ -31,9 +31,13 @@ _HEADER_CAP: Final = 64 << 10
 _MESSAGE_CAP: Final = 4096
 _PIPE_READ: Final = 65_536
 _FLOOD_PAUSE_S: Final = 0.005  # how long a pipe is left alone once its log is full
-_REPLY_OUTCOMES: Final = frozenset(
-    ("ok", "error", "out_of_memory", "invalid_response", "result_too_large")
-)
+_REPLY_OUTCOMES: Final[dict[str, Outcome]] = {
+    "ok": "ok",
+    "error": "error",
+    "out_of_memory": "out_of_memory",
+    "invalid_response": "invalid_response",
+    "result_too_large": "result_too_large",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,17 +282,17 @@ class Instance:
         self, frame: Frame | None, spec: RunSpec
     ) -> tuple[Outcome, RunError | None, bytes | None]:
         if frame is None:
-            outcome, error = self._death()
-            return outcome, error, None
+            return *self._death(), None
         header = frame.header
         found = header.get("outcome")
         is_reply = header.get("type") == "reply" and header.get("id") == spec.invocation_id
-        if not is_reply or not isinstance(found, str) or found not in _REPLY_OUTCOMES:
+        outcome = _REPLY_OUTCOMES.get(found) if isinstance(found, str) else None
+        if not is_reply or outcome is None:
             self.fault("a forged reply")
             return "crashed", RunError(type="ProtocolFault", message=self._fault), None
-        if found == "ok":
+        if outcome == "ok":
             return "ok", None, frame.body
-        return found, self._guest_error(header), None
+        return outcome, self._guest_error(header), None
 
     def _guest_error(self, header: dict[str, Any]) -> RunError:
         error = header.get("error")

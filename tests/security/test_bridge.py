@@ -37,11 +37,14 @@ def test_each_method_asks_for_the_route_of_the_contract(host: Host, api: ApiServ
     def handler(event, context):
         b = context.baas
         c = b.db.collection("a-b")
-        c.create({"x": 1}); c.get("id/1"); c.query({"x": {"$gt": 1}}, sort="-x", limit=5, cursor="q")
-        c.update("i", {"$inc": {"x": 1}}); c.set("i", {}); c.delete("i"); c.aggregate([{"$match": {}}])
+        c.create({"x": 1}); c.get("id/1")
+        c.query({"x": {"$gt": 1}}, sort="-x", limit=5, cursor="q")
+        c.update("i", {"$inc": {"x": 1}}); c.set("i", {}); c.delete("i")
+        c.aggregate([{"$match": {}}])
         b.db.commit([{"op": "delete", "collection": "c", "id": "i"}])
         b.storage.upload("bk", "a b/c.txt", b"hello", content_type="text/plain")
-        b.storage.download("bk", "a b/c.txt"); b.storage.delete("bk", "f"); b.storage.list("bk", prefix="a/")
+        b.storage.download("bk", "a b/c.txt"); b.storage.delete("bk", "f")
+        b.storage.list("bk", prefix="a/")
         b.storage.sign("bk", "f", expires_in=60)
         b.functions.invoke("other", [1]); b.events.publish("com.acme.x", {"k": 1}, subject="s")
         b.queues.send("q1", {"m": 1})

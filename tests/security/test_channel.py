@@ -81,7 +81,8 @@ def test_a_second_reply_is_not_taken_for_the_next_call(host: Host) -> None:
 def handler(event, context):
     if event == "attack":
         # Sent between the honest reply and the freeze, or during the next call.
-        threading.Thread(target=lambda: (time.sleep(0.0005), control.sendall(reply(context)))).start()
+        late = lambda: (time.sleep(0.0005), control.sendall(reply(context)))
+        threading.Thread(target=late).start()
         return "first"
     return "second"
 """
@@ -146,9 +147,12 @@ def test_forged_log_lines_stay_text(host: Host) -> None:
     text = """
     import os
     def handler(event, context):
-        for line in (b'{"level":"fatal","message":"x"}', b'{"level":"info","message":7}', b'{', b'[]',
-                     b'{"level":["info"],"message":"x"}', b'\\xff\\xfe', b'{"level":"info","message":"\\\\ud800"}',
-                     b'[' * 5000):
+        hostile = (
+            b'{"level":"fatal","message":"x"}', b'{"level":"info","message":7}', b'{', b'[]',
+            b'{"level":["info"],"message":"x"}', b'\\xff\\xfe', b'[' * 5000,
+            b'{"level":"info","message":"\\\\ud800"}',
+        )
+        for line in hostile:
             os.write(5, line + b"\\n")
     """
     result = host.run(text)
@@ -163,7 +167,7 @@ def test_lies_about_figures_change_nothing(host: Host) -> None:
         + """
 def handler(event, context):
     time.sleep(0.1)
-    control.sendall(reply(context, duration_ms=0, billed_ms=0, max_memory_mb=0, cold=False, logs=[]))
+    control.sendall(reply(context, duration_ms=0, billed_ms=0, max_memory_mb=0, cold=False))
     time.sleep(30)
 """
     )

@@ -107,11 +107,10 @@ REFUSED = {
 
 
 def test_every_dangerous_call_is_refused(host: Host) -> None:
-    text = """
+    text = f"""
     def handler(event, context):
-        calls = %r
-        return {name: syscall(*arguments) for name, arguments in calls.items()}
-    """ % (REFUSED,)
+        return {{name: syscall(*arguments) for name, arguments in {REFUSED!r}.items()}}
+    """
     found = host.value(text)
     assert set(found) == set(REFUSED)
     refused = {"EPERM", "ENOSYS"}
@@ -149,7 +148,8 @@ def test_exotic_sockets_are_refused(host: Host, family: int, kind: int, protocol
 def test_terminal_injection_is_refused(host: Host) -> None:
     text = """
     def handler(event, context):
-        return [syscall(16, fd, request, b"x") for fd in (0, 1) for request in (0x5412, 0x541C, 0x1_0000_5412)]
+        requests = (0x5412, 0x541C, 0x1_0000_5412)
+        return [syscall(16, fd, request, b"x") for fd in (0, 1) for request in requests]
     """
     assert set(host.value(text)) == {"ENOTTY"}
 

@@ -67,7 +67,8 @@ def test_it_sends_no_datagram(host: Host) -> None:
     import socket
     def handler(event, context):
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        return [refusal(lambda: s.sendto(b"x", (a, 53))) for a in ("127.0.0.1", "8.8.8.8", "255.255.255.255")]
+        hosts = ("127.0.0.1", "8.8.8.8", "255.255.255.255")
+        return [refusal(lambda: s.sendto(b"x", (a, 53))) for a in hosts]
     """
     found = host.value(text)
     assert "done" not in found

@@ -32,7 +32,8 @@ def test_it_is_alone_in_its_pid_namespace(host: Host) -> None:
     text = """
     import os
     def handler(event, context):
-        return [os.getpid(), os.getppid(), [p for p in range(2, 3000) if refusal(lambda: os.kill(p, 0)) == "done"]]
+        seen = [p for p in range(2, 3000) if refusal(lambda: os.kill(p, 0)) == "done"]
+        return [os.getpid(), os.getppid(), seen]
     """
     assert host.value(text) == [1, 0, []]
 
