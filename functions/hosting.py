@@ -18,5 +18,5 @@ def check() -> dict[str, Any]:
     """What `/readyz` shows of the host. Raises when it is out of reach or cannot isolate."""
     status = runner().status()
     if not status.get("ready"):
-        raise RuntimeError(str(status.get("detail") or "the host's self-test failed"))
+        raise RuntimeError(str(status.get("problem") or "the host's self-test failed"))
     return {"tier": status.get("tier"), "layers": status.get("layers")}
