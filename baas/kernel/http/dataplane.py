@@ -70,22 +70,22 @@ def _respond(request: Request, match: tuple[Route, dict[str, str]] | list[str] |
     if not isinstance(match, tuple):
         raise door.method_not_allowed(match or [])
     route, request.params = match
-    return _serve_with_retry(route, request)
+    return _serve_with_retry(route, request, request.params.pop("project"))
 
 
-def _serve_with_retry(route: Route, request: Request) -> Response:
+def _serve_with_retry(route: Route, request: Request, slug: str) -> Response:
     """Serve; a read whose connection had died in the meantime is tried once on a new one."""
     try:
-        return _serve(route, request)
+        return _serve(route, request, slug)
     except db.CONNECTION_ERRORS as error:
         if request.method not in ("GET", "HEAD") or not db.is_disconnect(error):
             raise
         connection.close()
-        return _serve(route, request)
+        return _serve(route, request, slug)
 
 
-def _serve(route: Route, request: Request) -> Response:
-    door.enter_project(request, request.params.pop("project", "") or request.project.slug)
+def _serve(route: Route, request: Request, slug: str) -> Response:
+    door.enter_project(request, slug)
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or route.idempotency is None or request.method not in _WRITES:
         return route.handler(request)

@@ -102,6 +102,8 @@ class Request:
                 if len(body) > limit:
                     refuse_size(limit)
             self._body = body
+        elif len(self._body) > limit:  # read before, by somebody who takes more
+            refuse_size(limit)
         return self._body
 
     def json(self, limit: int = JSON_LIMIT) -> Any:
