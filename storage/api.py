@@ -3,15 +3,33 @@
 import base64
 import binascii
 import re
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
+
+from django.conf import settings
 
 from baas.kernel import cursors
+from baas.kernel.events.event import rfc3339
 from baas.kernel.http.request import Request, Response, json_response, no_content
 from baas.kernel.http.routes import PROJECT, Route
 from baas.kernel.problems import FieldError, Invalid, Malformed, Problem
-from storage import access, buckets, caller, downloads, listing, service, uploads
+from storage import (
+    access,
+    buckets,
+    caller,
+    downloads,
+    folders,
+    listing,
+    paths,
+    service,
+    signing,
+    uploads,
+)
 from storage.backends import KeyMissing
+from storage.caller import Caller
 from storage.conditions import is_not_modified, requested_range
 from storage.multipart import MAX_OTHER, FileForm
 from storage.objects import Object
@@ -20,6 +38,8 @@ from storage.uploads import Upload
 BUCKET = PROJECT + "/storage/{bucket}"
 OBJECT = BUCKET + "/objects/{path...}"
 _META: Final = "HTTP_X_META_"
+_EXPIRES_S: Final = 3600
+_JSON_NAMES: Final = {str: "a string", int: "a whole number", list: "a list"}
 
 
 class LengthRequired(Problem):
@@ -46,7 +66,7 @@ def put(request: Request) -> Response:
 def post_form(request: Request) -> Response:
     length = request.content_length
     bucket = buckets.get(request.project.id, request.params["bucket"])
-    if access.is_closed(bucket.write, caller.of(request)):
+    if access.is_closed(bucket.write, _who(request, "PUT", _path(request))):
         raise access.refusal(bucket, "write")
     if length is not None:
         uploads.require_size(length - MAX_OTHER, bucket.max_size)
@@ -98,10 +118,9 @@ def _content_digest(header: str | None) -> str | None:
 
 
 def _kept(request: Request, upload: Upload) -> Response:
-    params = request.params
-    object_ = service.put(
-        caller.of(request), request.project, params["bucket"], _path(request), upload
-    )
+    path = _path(request)
+    who = _who(request, "PUT", path)
+    object_ = service.put(who, request.project, request.params["bucket"], path, upload)
     return json_response(object_.as_dict(), 201, [("ETag", f'"{object_.etag}"')])
 
 
@@ -115,7 +134,8 @@ def _path(request: Request) -> str:
 
 
 def get(request: Request) -> Response:
-    who, project, path = caller.of(request), request.project, _path(request)
+    project, path = request.project, _path(request)
+    who = _who(request, "GET", path)
     bucket = buckets.get(project.id, request.params["bucket"])
     object_ = service.get(who, project, bucket.name, path)
     try:
@@ -142,6 +162,17 @@ def _send(request: Request, bucket: buckets.Bucket, object_: Object) -> Response
         fields.append(("Content-Range", f"bytes {start}-{end - 1}/{object_.size}"))
     stream = service.open_bytes(object_, start, end)
     return downloads.reply(206 if part else 200, stream, end - start, fields, object_.content_type)
+
+
+def _who(request: Request, method: str, path: str) -> Caller:
+    """The caller, or who signed the URL."""
+    token = request.query.get("token")
+    if token is None:
+        return caller.of(request)
+    bucket = request.params["bucket"]
+    return signing.open_token(
+        token, request.client_ip, request.project.id, method, bucket, paths.check_path(path)
+    )
 
 
 def delete(request: Request) -> Response:
@@ -175,6 +206,92 @@ def list_objects(request: Request) -> Response:
     return json_response(page.as_dict())
 
 
+def sign(request: Request) -> Response:
+    body = _fields(request, {"path": str, "method": str, "expires_in": int})
+    method = body.get("method", "GET")
+    expires_in = body.get("expires_in", _EXPIRES_S)
+    if method not in signing.METHODS:
+        raise _wrong("method", "GET or PUT")
+    if not 1 <= expires_in <= signing.MAX_EXPIRES_S:
+        raise _wrong("expires_in", f"seconds, 1 to {signing.MAX_EXPIRES_S}")
+    who, project = caller.of(request), request.project
+    bucket = buckets.get(project.id, request.params["bucket"])
+    path = paths.check_path(_required(body, "path"))
+    if method == "GET":
+        service.get(who, project, bucket.name, path)
+    elif access.is_closed(bucket.write, who):
+        raise access.refusal(bucket, "write")
+    expires_at = int(time.time()) + expires_in
+    token = signing.sign(who, project.id, method, bucket.name, path, expires_at)
+    address = f"/v1/projects/{project.slug}/storage/{bucket.name}/objects/{quote(path)}"
+    return json_response(
+        {
+            "url": f"{settings.PUBLIC_URL}{address}?token={token}",
+            "expires_at": rfc3339(datetime.fromtimestamp(expires_at, UTC)),
+        }
+    )
+
+
+def delete_many(request: Request) -> Response:
+    body = _fields(request, {"paths": list, "prefix": str})
+    if len(body) != 1:
+        raise _wrong("paths", "give either `paths` or `prefix`")
+    who, bucket = caller.of(request), request.params["bucket"]
+    if "prefix" in body:
+        deleted = folders.delete_prefix(who, request.project, bucket, body["prefix"])
+        return json_response({"deleted": deleted})
+    names = body["paths"]
+    if len(names) > folders.MAX_PATHS or not all(isinstance(name, str) for name in names):
+        raise _wrong("paths", f"a list of at most {folders.MAX_PATHS} paths")
+    return json_response({"deleted": folders.delete_paths(who, request.project, bucket, names)})
+
+
+def copy(request: Request) -> Response:
+    source, target = _from_to(request)
+    who, project, bucket = caller.of(request), request.project, request.params["bucket"]
+    if source.endswith("/"):
+        return json_response({"copied": folders.copy_folder(who, project, bucket, source, target)})
+    return json_response(folders.copy(who, project, bucket, source, target).as_dict(), 201)
+
+
+def move(request: Request) -> Response:
+    source, target = _from_to(request)
+    who, project, bucket = caller.of(request), request.project, request.params["bucket"]
+    if source.endswith("/"):
+        return json_response({"moved": folders.move_folder(who, project, bucket, source, target)})
+    return json_response(folders.move(who, project, bucket, source, target).as_dict())
+
+
+def _from_to(request: Request) -> tuple[str, str]:
+    body = _fields(request, {"from": str, "to": str})
+    source, target = _required(body, "from"), _required(body, "to")
+    if source.endswith("/") != target.endswith("/"):
+        raise _wrong("to", "both are paths of objects, or both are folders that end with /")
+    return source, target
+
+
+def _fields(request: Request, known: dict[str, type]) -> dict[str, Any]:
+    body = request.json_object()
+    for name, value in body.items():
+        wanted = known.get(name)
+        if wanted is None:
+            raise _wrong(name, f"not known here: {', '.join(known)} are")
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise _wrong(name, f"must be {_JSON_NAMES[wanted]}")
+    return body
+
+
+def _required(body: dict[str, Any], name: str) -> str:
+    if name not in body:
+        raise _wrong(name, "is missing")
+    value: str = body[name]
+    return value
+
+
+def _wrong(name: str, detail: str) -> Invalid:
+    return Invalid(f"{name}: {detail}.", errors=[FieldError(name, "invalid", detail)])
+
+
 _Handler = Callable[[Request], Response]
 
 
@@ -191,6 +308,14 @@ def _route(method: str, path: str, handler: _Handler, summary: str, **fields: An
 
 _BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _KEPT = {"responses": {"201": {"description": "The object as it is kept."}}}
+
+_FROM_TO = {"from": {"type": "string"}, "to": {"type": "string"}}
+
+
+def _json_body(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    schema = {"type": "object", "required": required, "properties": properties}
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
 
 ROUTES: list[Route] = [
     _route(
@@ -254,5 +379,49 @@ ROUTES: list[Route] = [
                 )
             ]
         },
+    ),
+    _route(
+        "POST",
+        BUCKET + "/sign",
+        sign,
+        "A URL that needs no token, for one method and path.",
+        openapi=_json_body(
+            {
+                "path": {"type": "string"},
+                "method": {"type": "string", "enum": list(signing.METHODS), "default": "GET"},
+                "expires_in": {"type": "integer", "default": _EXPIRES_S, "description": "seconds"},
+            },
+            ["path"],
+        ),
+    ),
+    _route(
+        "POST",
+        BUCKET + "/delete",
+        delete_many,
+        "Delete many objects, by their paths or by a prefix.",
+        idempotency="after",
+        openapi=_json_body(
+            {
+                "paths": {"type": "array", "items": {"type": "string"}},
+                "prefix": {"type": "string"},
+            },
+            [],
+        ),
+    ),
+    _route(
+        "POST",
+        BUCKET + "/copy",
+        copy,
+        "Copy an object, or a folder (its path ends with /).",
+        idempotency="after",
+        openapi=_json_body(_FROM_TO, ["from", "to"]),
+    ),
+    _route(
+        "POST",
+        BUCKET + "/move",
+        move,
+        "Move an object, or a folder (its path ends with /).",
+        idempotency="after",
+        openapi=_json_body(_FROM_TO, ["from", "to"]),
     ),
 ]

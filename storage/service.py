@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 import psycopg
-import psycopg.sql
 from django.db import transaction
 
 from baas.kernel import db, ids
@@ -51,8 +50,6 @@ logger = logging.getLogger(__name__)
 
 # How often a write looks again after another one got in between.
 ATTEMPTS: Final = 10
-DELETE_BATCH: Final = 500  # objects in one transaction
-ANY: Final = psycopg.sql.SQL("TRUE")
 
 T = TypeVar("T")
 
@@ -112,16 +109,16 @@ def put(
             _require_put(bucket, caller, upload, seen, written)
             if sql.write(written, project.slug, seen):
                 if seen is not None:
-                    _forget(seen.key)
+                    forget(seen.key)
                 return written
             seen = sql.fetch(project.id, bucket.name, path)
-        raise _contended()
+        raise contended()
     except psycopg.errors.ForeignKeyViolation as error:
-        _forget(new.key)
+        forget(new.key)
         raise paths.bucket_not_found(bucket_name) from error
     except Problem:
         # Anything else (a lost connection) may have committed: then the sweep decides.
-        _forget(new.key)
+        forget(new.key)
         raise
 
 
@@ -187,24 +184,9 @@ def delete(
         if if_match is not None and not names_etag(if_match, seen.etag, weak=False):
             raise PreconditionFailed("The object is not the one that If-Match names.")
         if sql.delete(seen, project.slug):
-            _forget(seen.key)
+            forget(seen.key)
             return
-    raise _contended()
-
-
-def empty(project: ProjectConfig, bucket_name: str) -> int:
-    """Delete and announce every object of the bucket, on the project's behalf; returns how many."""
-    bucket = buckets.get(project.id, bucket_name)
-    deleted = 0
-    while batch := sql.page(
-        project.id, bucket.name, start="", end=None, where=ANY, limit=DELETE_BATCH
-    ):
-        with transaction.atomic():
-            for object_ in batch:
-                if sql.delete(object_, project.slug):
-                    _forget(object_.key)
-                    deleted += 1
-    return deleted
+    raise contended()
 
 
 def delete_project(project_id: int) -> None:
@@ -215,12 +197,12 @@ def delete_project(project_id: int) -> None:
     transaction.on_commit(lambda: remove_all(prefix), robust=True)
 
 
-def _contended() -> Conflict:
+def contended() -> Conflict:
     return Conflict("The object is being written by many at once: try again.", code="object_busy")
 
 
-def _forget(key: str) -> None:
-    """Remove bytes that nothing names, once the transaction (if there is one) has committed."""
+def forget(key: str) -> None:
+    """Remove bytes that nothing names any more, once the transaction, if any, has committed."""
 
     def remove() -> None:
         try:

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any, Final, LiteralString
 
 import orjson
+from django.db import transaction
 from psycopg import sql
 
 from baas.kernel import db
@@ -16,6 +17,11 @@ COLUMNS: Final = (
 ONE: Final = (
     f"SELECT {COLUMNS} FROM storage_object"  # noqa: S608 - constants only
     " WHERE project_id = %s AND bucket = %s AND path = %s"
+)
+# Without an event: what takes its place announces itself.
+FORGET: Final = (
+    "DELETE FROM storage_object"
+    " WHERE project_id = %s AND bucket = %s AND path = %s AND version = %s"
 )
 _WRITTEN: Final = "written"
 # Only when the object is still as the caller saw it (nothing there, or that very version): the
@@ -102,6 +108,27 @@ def write(object_: Object, slug: str, seen: Object | None) -> bool:
 def delete(object_: Object, slug: str) -> bool:
     """Delete this very version, with its event; False when it is not there any more."""
     return _run(_DELETE, "baas.storage.object.deleted", object_, slug, {})
+
+
+def move(found: Object, moved: Object, slug: str, seen: Object | None) -> bool:
+    """Give `found` the path of `moved`, in place of `seen`, with both events.
+
+    False, and nothing done, when one of them is outdated.
+    """
+    with transaction.atomic():
+        done = (
+            (seen is None or db.execute(FORGET, _key(seen)).rowcount == 1)
+            # The version must be free before it stands under the new path.
+            and delete(found, slug)
+            and write(moved, slug, None)
+        )
+        if not done:
+            transaction.set_rollback(True)
+    return done
+
+
+def _key(object_: Object) -> tuple[int, str, str, str]:
+    return object_.project_id, object_.bucket, object_.path, object_.version
 
 
 def page(

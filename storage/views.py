@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from baas.kernel import cursors
 from baas.kernel.http.views import PrivilegedView
 from baas.kernel.problems import FieldError, Invalid
-from storage import buckets, serializers, service
+from storage import buckets, folders, serializers
 
 
 class BucketsView(PrivilegedView):
@@ -68,6 +68,6 @@ class BucketView(PrivilegedView):
     )
     def delete(self, request: DrfRequest, project: str, bucket: str) -> Response:
         if request.query_params.get("force") in ("1", "true"):
-            service.empty(self.ours.project, bucket)
+            folders.empty(self.ours.project, bucket)
         buckets.delete(self.ours.project.id, bucket)
         return Response(status=204)

@@ -122,7 +122,7 @@ class S3Store(ObjectStore):
             found = self._client._list_multipart_uploads(self._bucket)
             for upload in found.uploads:
                 name, id_ = upload.object_name, upload.upload_id
-                if upload.initiated_time is None or upload.initiated_time > limit:
+                if not id_ or upload.initiated_time is None or upload.initiated_time > limit:
                     continue
                 parts = self._client._list_parts(self._bucket, name, id_).parts
                 if any(part.last_modified and part.last_modified > limit for part in parts):

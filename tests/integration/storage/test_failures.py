@@ -80,7 +80,7 @@ def test_a_crash_after_the_metadata_leaves_old_bytes_that_the_sweep_removes(
 ) -> None:
     bucket.put("a", b"old")
     with monkeypatch.context() as patched:
-        patched.setattr(service, "_forget", lambda key: None)
+        patched.setattr(service, "forget", lambda key: None)
         bucket.put("a", b"new")
     assert len(keys(bucket)) == 2
     age(3700)
