@@ -6,8 +6,10 @@ file changes hands. Where user namespaces are missing (many containers), it beco
 user that keeps just the right to pass file permissions, so that it reaches its files anyway.
 """
 
+import contextlib
 import ctypes
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +50,9 @@ def _works(step: Callable[[], None]) -> bool:
     if pid == 0:
         try:
             step()
+            # Root in somebody else's checkout: without its powers it may not even read it.
+            os.stat(sys.executable)
+            os.close(os.open(__file__, os.O_RDONLY))
         except OSError:
             os._exit(1)
         os._exit(0)
@@ -95,9 +100,10 @@ def _become_nobody() -> None:
     mask = 1 << _CAP_DAC_OVERRIDE
     header = _CapHeader(version=_CAPABILITY_VERSION_3, pid=0)
     data = (_CapData * 2)(_CapData(effective=mask, permitted=mask, inheritable=mask))
-    _check(_libc.capset(ctypes.byref(header), data))
-    # Ambient: an exec of an ordinary program keeps it.
-    _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0))
+    with contextlib.suppress(OSError):  # a container that never had it: then by ordinary rights
+        _check(_libc.capset(ctypes.byref(header), data))
+        # Ambient: an exec of an ordinary program keeps it.
+        _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0))
 
 
 def adopt(directory: os.PathLike[str], uid: int) -> None:
