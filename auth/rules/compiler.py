@@ -8,7 +8,7 @@ the plain comparison that an index can serve.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Final
 
@@ -16,7 +16,7 @@ from psycopg import sql
 
 from auth.rules import ast, functions_sql, predicate, values
 from auth.rules.bindings import DOCUMENT_COLUMNS, Bindings, ColumnKind
-from auth.rules.errors import BudgetSpent, Fault, RuleNotCompilable
+from auth.rules.errors import RuleNotCompilable
 from auth.rules.fragments import (
     ERROR,
     FALSE,
@@ -33,14 +33,24 @@ from auth.rules.relations import compare, equal, within
 from auth.rules.unparse import to_text
 
 MAX_MACRO_DEPTH: Final = 3
+
 _CALLERS_ROOTS: Final = frozenset({"auth", "data", "now", "request"})
 
-Evaluate = Callable[[ast.Node], values.Value]
+
+class _Fault:
+    """Stands for a value whose evaluation failed."""
+
+    def __repr__(self) -> str:
+        return "<fault>"
+
+
+FAULT: Final = _Fault()
 
 
 class Compiler:
-    """Compiles one rule for one caller. Without `evaluate` it only proves that it could.
+    """Compiles one rule for one caller. Without `known` it only proves that it could.
 
+    `known` has the value, or FAULT, of each of `known_parts`, by the node's id().
     Raises RuleNotCompilable for what has no SQL of the same meaning.
     """
 
@@ -48,11 +58,11 @@ class Compiler:
         self,
         bindings: Bindings,
         free: dict[int, frozenset[str]],
-        evaluate: Evaluate | None,
+        known: Mapping[int, values.Value] | None,
     ) -> None:
         self.bindings = bindings
         self.free = free  # see free_names
-        self.evaluate = evaluate
+        self.values = known
         self.aliases = count(1)
         self.macro_depth = 0
         self.variables: dict[str, sql.Composable] = {}
@@ -134,7 +144,7 @@ class Compiler:
         self, node: ast.Compare, left: Fragment, right: Fragment, test: Fragment, *, loose: bool
     ) -> Fragment:
         """`test`, with what the table's indexes can add to it."""
-        if not loose or test.constant or self.bindings.narrow is None or self.evaluate is None:
+        if not loose or test.constant or self.bindings.narrow is None or self.values is None:
             return test
         field, known = (node.left, right) if right.constant else (node.right, left)
         path = self.row_path(field)
@@ -241,7 +251,7 @@ class Compiler:
             return ERROR
         whole = self.is_row(operand) or isinstance(operand, ast.Get)
         if whole and not key.constant:
-            if self.evaluate is None and isinstance(node, ast.Index) and not self.varies(node.key):
+            if self.values is None and isinstance(node, ast.Index) and not self.varies(node.key):
                 return Fragment(kind="json")  # known when there is a caller
             raise RuleNotCompilable(
                 f"the field of {to_text(operand)} must not depend on the document", node.position
@@ -283,7 +293,7 @@ class Compiler:
             return ERROR
         if key.constant:
             return self.row_has(key.value) if key.kind == "text" else constant(False)
-        if self.evaluate is None and not self.varies(node.left):
+        if self.values is None and not self.varies(node.left):
             return _bool(NULL_BOOL)
         raise RuleNotCompilable(
             f"what is looked for in {to_text(node.right)} must not depend on the document",
@@ -330,7 +340,7 @@ class Compiler:
         if any(part.kind == "error" for part in (*keys, *parts)):
             return ERROR
         names = [key.value for key in keys]
-        if self.evaluate is None:
+        if self.values is None:
             names = [str(position) for position in range(len(keys))]
         if any(self.varies(key) for key, _ in node.entries):
             raise RuleNotCompilable("the keys of a map must not depend on the document", 0)
@@ -504,14 +514,10 @@ class Compiler:
         return not self.free[id(node)] <= _CALLERS_ROOTS
 
     def known(self, node: ast.Node) -> Fragment:
-        if self.evaluate is None:
+        if self.values is None:
             return _of_some_caller(node)
-        try:
-            return constant(self.evaluate(node))
-        except Fault:
-            return ERROR
-        except BudgetSpent:
-            return ERROR
+        value = self.values[id(node)]
+        return ERROR if value is FAULT else constant(value)
 
 
 class _Items:
@@ -566,6 +572,15 @@ def free_names(root: ast.Node) -> dict[int, frozenset[str]]:
 
     visit(root)
     return found
+
+
+def known_parts(root: ast.Node, free: Mapping[int, frozenset[str]]) -> Iterator[ast.Node]:
+    """The largest parts of a rule that do not depend on the row."""
+    if free[id(root)] <= _CALLERS_ROOTS:
+        yield root
+        return
+    for part in ast.children(root):
+        yield from known_parts(part, free)
 
 
 def _of_some_caller(node: ast.Node) -> Fragment:

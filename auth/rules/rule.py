@@ -9,14 +9,14 @@ from typing import Any, Final, Literal, TypeAlias
 
 from psycopg import sql
 
-from auth.rules import ast
+from auth.rules import ast, rendered
 from auth.rules.bindings import Bindings
 from auth.rules.checks import check
-from auth.rules.compiler import Compiler, free_names
+from auth.rules.compiler import FAULT, Compiler, free_names, known_parts
 from auth.rules.errors import BudgetSpent, Fault, RuleError, RuleNotCompilable
 from auth.rules.explain import explain
 from auth.rules.parser import parse
-from auth.rules.predicate import Evaluate, GetDocument, State, compile_predicate, environment
+from auth.rules.predicate import GetDocument, State, compile_predicate, environment
 from auth.rules.presets import preset
 from auth.rules.values import Value
 
@@ -33,7 +33,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Rule:
     """Immutable and safe to share between threads. Made by `compile_rule`."""
 
-    __slots__ = ("_evaluate", "_free", "_parts", "_reads", "_stateful", "_timed", "source", "tree")
+    __slots__ = (
+        *("_collections", "_evaluate", "_free", "_known", "_reads", "_stateful", "_timed"),
+        *("source", "tree"),
+    )
 
     def __init__(self, source: str, tree: ast.Node) -> None:
         self.source: Final = source
@@ -47,7 +50,12 @@ class Rule:
             for node, _ in ast.walk(tree)
         )
         self._evaluate = compile_predicate(tree)
-        self._parts: dict[int, Evaluate] = {}
+        self._known = [
+            (id(node), compile_predicate(node)) for node in known_parts(tree, self._free)
+        ]
+        self._collections = tuple(
+            node.collection for node, _ in ast.walk(tree) if isinstance(node, ast.Get)
+        )
 
     def __repr__(self) -> str:
         return f"Rule({self.source!r})"
@@ -114,16 +122,39 @@ class Rule:
         do not matter it is the constant TRUE or FALSE. Raises RuleNotCompilable where
         `require_sql` would, and RuleError for a caller's value that PostgreSQL cannot hold.
         """
-        env = environment(auth=auth, data=data, now=now, request=request, state=State(None))
-
-        def evaluate(node: ast.Node) -> Value:
-            part = self._parts.get(id(node))
-            if part is None:
-                part = self._parts[id(node)] = compile_predicate(node)
-            return part(env)
-
         self._refuse_data(data)
-        return Compiler(bindings, self._free, evaluate).where(self.tree)
+        state = State(None)
+        env = environment(auth=auth, data=data, now=now, request=request, state=state)
+        known: list[Value] = []
+        for _, part in self._known:
+            state.restart()
+            try:
+                known.append(part(env))
+            except (Fault, BudgetSpent):
+                known.append(FAULT)
+        if self._timed:
+            return self._compile(bindings, known)  # another text each time
+        # repr, as 1, 1.0 and true are equal in Python
+        key = (
+            self,
+            bindings.alias,
+            bindings.root,
+            bindings.narrow,
+            self._tables(bindings),
+            repr(known),
+        )
+        return rendered.get(key, lambda: self._compile(bindings, known))
+
+    def _compile(self, bindings: Bindings, known: list[Value]) -> sql.Composable:
+        found = {position: value for (position, _), value in zip(self._known, known, strict=True)}
+        return Compiler(bindings, self._free, found).where(self.tree)
+
+    def _tables(self, bindings: Bindings) -> tuple[str | None, ...]:
+        """The names of the tables of `get()`: one rule's text may stand in many projects."""
+        if bindings.table_of is None:
+            return ()
+        tables = map(bindings.table_of, self._collections)
+        return tuple(None if table is None else table.as_string() for table in tables)
 
     def require_sql(self, bindings: Bindings) -> None:
         """Raises RuleNotCompilable, naming the construct, if the rule cannot filter lists.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -255,6 +256,30 @@ def test_a_condition_of_the_tables_own_finds_rows_sooner(indexed: psycopg.Connec
     assert indexed.execute(query).fetchall() == [("d1",)]
     plan = "\n".join(row[0] for row in indexed.execute(sql.SQL("EXPLAIN {}").format(query)))
     assert "Index" in plan
+
+
+def test_callers_and_tables_that_only_look_alike_get_their_own_sql() -> None:
+    rule = compile_rule("doc.a == auth.claims.x && get('c', 'x').a == 1", DOCUMENT_ROOTS)
+    texts = {
+        rule.to_sql(
+            document_bindings(alias, lambda _, table=table: table),
+            auth={**ALICE, "claims": {"x": x}},
+        ).as_string()
+        for x in (1, True, "1", None, [1], ["1"])
+        for table in (sql.Identifier("p1", "c"), sql.Identifier("p2", "c"), None)
+        for alias in ("d", "e")
+    }
+    assert len(texts) == 6 * 3 * 2
+
+
+def test_a_rule_about_the_time_is_asked_anew() -> None:
+    rule = compile_rule("doc.at < now", DOCUMENT_ROOTS)
+    first, second = (
+        rule.to_sql(document_bindings("d"), now=datetime(2024, 1, day, tzinfo=UTC)).as_string()
+        for day in (1, 2)
+    )
+    assert "2024-01-01" in first
+    assert "2024-01-02" in second
 
 
 def test_objects_have_columns_only(judge: Judge) -> None:
