@@ -137,7 +137,8 @@ class Consumer(AsyncConsumer):  # type: ignore[misc] # channels has no types
     def _header(self, name: bytes) -> str | None:
         for key, value in self.scope["headers"]:
             if key == name:
-                return str(value.decode("latin-1"))
+                found: str = value.decode("latin-1")
+                return found
         return None
 
 
