@@ -78,21 +78,18 @@ def compile_source(source: Mapping[str, Any]) -> Matcher:
 
 def _subject_matcher(types: set[str], container: str, prefix: str, suffix: str) -> Matcher:
     """Of these types, with the subject `{container}/{prefix…suffix}`; `*` is any container."""
-    everywhere = container == "*"
-    start = f"{container}/{prefix}"
+    # The suffix must not reach into the prefix: `a.jpg` has not both `a.j` and `.jpg`.
+    shortest = len(prefix) + len(suffix)
 
     def matches(event: StoredEvent) -> bool:
         if event.type not in types:
             return False
-        subject = event.subject
-        if everywhere:
-            rest = subject.partition("/")[2]
-            return rest.startswith(prefix) and rest.endswith(suffix)
-        # The suffix must not reach into the prefix: `a.jpg` has not both in `a.` + `.jpg`.
+        found, _, rest = event.subject.partition("/")
         return (
-            subject.startswith(start)
-            and subject.endswith(suffix)
-            and len(subject) >= len(start) + len(suffix)
+            container in (found, "*")
+            and len(rest) >= shortest
+            and rest.startswith(prefix)
+            and rest.endswith(suffix)
         )
 
     return matches
