@@ -70,21 +70,10 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     collection = _readable(caller, name)
     if collection is None:
         return Page(rows=[], next_cursor=None, total=0 if query.count else None)
-    parameters = Parameters()
-    rows_of_caller = access.readable_rows(caller, collection)
-    where = _where(collection, query.filter, parameters, rows_of_caller)
-    total = _count(collection, where, parameters) if query.count else None
-    if query.after is not None:
-        behind = sort.after(query.sort, query.after, parameters, collection.scalars)
-        where = sql.SQL("{} AND {}").format(where, behind)
-    statement = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
-        collection.statements.select,
-        where,
-        sort.order_by(query.sort, parameters, collection.scalars),
-        parameters.add(query.limit + 1, "bigint"),
-        parameters.add(query.skip, "bigint"),
-    )
-    rows = db.fetch_all(statement, parameters.values)
+    readable = access.readable_rows(caller, collection)
+    total = _count(collection, query.filter, readable) if query.count else None
+    text, values = _statement(collection, query, readable)
+    rows = db.fetch_all(text, values)
     next_cursor = None
     if len(rows) > query.limit:
         del rows[query.limit :]
@@ -92,14 +81,36 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     return Page(rows=rows, next_cursor=next_cursor, total=total)
 
 
+def statement(caller: Caller, name: str, query: Query) -> tuple[bytes, dict[str, Any]]:
+    """The statement that `run` runs, and its parameters: to be explained."""
+    collection = collections.get(caller.project.id, name)
+    return _statement(collection, query, access.readable_rows(caller, collection))
+
+
+def _statement(
+    collection: Collection, query: Query, readable: sql.Composable
+) -> tuple[bytes, dict[str, Any]]:
+    parameters = Parameters()
+    where = _where(collection, query.filter, parameters, readable)
+    if query.after is not None:
+        behind = sort.after(query.sort, query.after, parameters, collection.scalars)
+        where = sql.SQL("{} AND {}").format(where, behind)
+    composed = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
+        collection.statements.select,
+        where,
+        sort.order_by(query.sort, parameters, collection.scalars),
+        parameters.add(query.limit + 1, "bigint"),
+        parameters.add(query.skip, "bigint"),
+    )
+    return composed.as_bytes(db.raw()), parameters.values
+
+
 def count(caller: Caller, name: str, filter: Node) -> int:
     """How many documents match, of those that the caller may read."""
     collection = _readable(caller, name)
     if collection is None:
         return 0
-    parameters = Parameters()
-    rows_of_caller = access.readable_rows(caller, collection)
-    return _count(collection, _where(collection, filter, parameters, rows_of_caller), parameters)
+    return _count(collection, filter, access.readable_rows(caller, collection))
 
 
 def _readable(caller: Caller, name: str) -> Collection | None:
@@ -118,8 +129,10 @@ def _where(
     return sql.SQL("({}) AND {}").format(readable, condition)
 
 
-def _count(collection: Collection, where: sql.Composable, parameters: Parameters) -> int:
-    statement = sql.SQL("{} WHERE {}").format(collection.statements.count, where)
-    row = db.fetch_one(statement, parameters.values)
+def _count(collection: Collection, filter: Node, readable: sql.Composable) -> int:
+    parameters = Parameters()
+    where = _where(collection, filter, parameters, readable)
+    composed = sql.SQL("{} WHERE {}").format(collection.statements.count, where)
+    row = db.fetch_one(composed, parameters.values)
     assert row is not None  # noqa: S101 - count(*) has one row
     return int(row[0])

@@ -1,4 +1,8 @@
-"""DDL: a schema per project, a table per collection, the indexes that a collection declares."""
+"""DDL: a schema per project, a table per collection, the indexes that a collection declares.
+
+The expressions of `columns` have their `%` doubled for the placeholders of queries; the empty
+parameters here make psycopg undo that in DDL too.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -76,13 +80,13 @@ def create_index(
         # The tie-breaker of sorts, so that a page of an ordered list comes from the index alone.
         keys.append(sql.SQL("_id DESC" if fields[-1][1] < 0 else "_id ASC"))
     db.execute(
-        sql.SQL("CREATE {unique}INDEX {index} ON {table} ({keys}){nulls}").format(
+        sql.SQL("CREATE {unique}INDEX {index} ON {table} ({keys})").format(
             unique=sql.SQL("UNIQUE " if unique else ""),
             index=sql.Identifier(index),
             table=name,
             keys=sql.SQL(", ").join(keys),
-            nulls=sql.SQL(" NULLS NOT DISTINCT" if unique else ""),
-        )
+        ),
+        (),
     )
 
 
@@ -97,7 +101,8 @@ def has_arrays(name: sql.Identifier, fields: Iterable[str]) -> bool:
     row = db.fetch_one(
         sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE NOT {})").format(
             name, columns.without_arrays(fields)
-        )
+        ),
+        (),
     )
     return bool(row and row[0])
 
@@ -107,7 +112,8 @@ def require_scalars(name: sql.Identifier, index: str, fields: Iterable[str]) -> 
     db.execute(
         sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})").format(
             name, sql.Identifier(scalar_constraint_name(index)), columns.without_arrays(fields)
-        )
+        ),
+        (),
     )
 
 

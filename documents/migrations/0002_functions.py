@@ -5,7 +5,8 @@ from django.db import migrations
 # documents_sort_text and documents_sort_number are the order of values across types
 # (documents.query.sort.key is the same in Python); indexes are built on them, so their meaning
 # can never change: a new meaning needs a new name. They are plain expressions, so the planner
-# puts them in line.
+# puts them in line. The number is 0, not NULL, for what is none: an equality then fixes both
+# columns of an index, and the next field of the index can give the order.
 FORWARD = """
 CREATE FUNCTION documents_sort_text(v jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -20,7 +21,7 @@ END;
 
 CREATE FUNCTION documents_sort_number(v jsonb) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE jsonb_typeof(v) WHEN 'number' THEN v::numeric END;
+RETURN CASE jsonb_typeof(v) WHEN 'number' THEN v::numeric ELSE 0 END;
 
 -- Every value that a dotted path reaches, arrays on the way traversed as in MongoDB; a NULL for
 -- each place where the path ends in nothing. (documents.query.paths.reach in Python.)

@@ -122,7 +122,7 @@ class _Compiler:
     def _indexed(self, path: Path, op: Operator, value: Any) -> sql.Composable:
         text, number = columns.value_keys(columns.value(path))
         if value is None:
-            return sql.SQL("{} = '1'").format(text)
+            return sql.SQL("({} = '1' AND {} = 0)").format(text, number)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             return sql.SQL("({} = '2' AND {} {} {})").format(
                 text, number, sql.SQL(_SYMBOLS[op]), self._parameters.add(str(value), "numeric")
@@ -130,7 +130,7 @@ class _Compiler:
         start, end = _bracket(value)
         bound = self._parameters.add(sort_text(value), "text")
         if op == "eq":
-            return sql.SQL("{} = {}").format(text, bound)
+            return sql.SQL("({} = {} AND {} = 0)").format(text, bound, number)
         if op in ("gt", "gte"):
             return sql.SQL("({} {} {} AND {} < {})").format(
                 text, sql.SQL(_SYMBOLS[op]), bound, text, sql.Literal(end)

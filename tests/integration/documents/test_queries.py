@@ -1,6 +1,7 @@
 """Queries through HTTP: filters, order, pages, indexes, and what is refused."""
 
 import json
+import secrets
 from typing import Any
 from urllib.parse import quote
 
@@ -172,3 +173,159 @@ def test_privileged_callers_find_nothing_in_collections_that_are_not_there(
     notes: Collection,
 ) -> None:
     assert notes.query(count=True).json == {"items": [], "next_cursor": None, "total": 0}
+
+
+def plan(collection: Collection, query: dict[str, Any]) -> str:
+    """PostgreSQL's plan of the very statement that the list runs."""
+    from baas.kernel import db
+    from baas.kernel.principals import Principal
+    from baas.kernel.projects import by_slug
+    from documents import listing
+    from documents.access import Caller
+
+    caller = Caller(by_slug(collection.project.slug), Principal(kind="key"))
+    statement, values = listing.statement(caller, collection.name, listing.parse_query(query))
+    # Tables of a test are so small that reading them whole is cheapest.
+    db.execute("SET enable_seqscan = off")
+    try:
+        rows = db.fetch_all(b"EXPLAIN " + statement, values)
+    finally:
+        db.execute("RESET enable_seqscan")
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("query", "sorts"),
+    [
+        ({"filter": {"a": "x"}}, True),
+        ({"filter": {"a": "x"}, "sort": ["-b"]}, False),
+        ({"filter": {"a": None}, "sort": ["-b"]}, False),
+        ({"filter": {"a": 5}, "sort": ["-b"]}, False),
+        ({"filter": {"a": True}, "sort": {"b": 1}}, False),
+        ({"filter": {"a": {"$date": "2024-01-01T00:00:00Z"}}, "sort": ["-b"]}, False),
+        ({"filter": {"a": {"$in": ["x", "y"]}}}, True),
+        ({"filter": {"a": {"$in": [1, 2.5]}}}, True),
+        ({"filter": {"a": "x", "b": {"$gt": 3, "$lte": 7}}, "sort": ["-b"]}, False),
+        ({"filter": {"a": {"$gt": "x", "$lt": "z"}}, "sort": ["a"]}, True),
+        ({"filter": {"a": {"$gt": 5}}, "sort": ["a", "-b"]}, False),
+        ({"sort": ["-a", "b"]}, False),
+        ({"filter": {"c.d": "x"}}, False),
+        ({"sort": ["c.d"]}, False),
+        ({"sort": ["-c.d"]}, False),
+        ({"filter": {"per%cent": 1}}, False),
+    ],
+)
+def test_declared_indexes_are_used(notes: Collection, query: dict[str, Any], sorts: bool) -> None:
+    from baas.kernel import db
+
+    reply = notes.declare(
+        indexes=[
+            {"fields": ["a", "-b"]},
+            {"fields": ["c.d"]},
+            {"fields": ["per%cent"]},
+        ]
+    )
+    assert reply.status == 201, reply
+    for start in range(0, 2000, 500):
+        notes.create(
+            [
+                {"a": f"x{n % 50}", "b": n, "c": {"d": f"v{n}"}, "per%cent": n}
+                for n in range(start, start + 500)
+            ]
+        )
+    db.execute("ANALYZE")
+    found = plan(notes, query)
+    assert "Index" in found
+    assert "pkey" not in found, found
+    assert ("Sort Key" in found) == sorts, found
+
+
+def test_an_array_in_an_indexed_field_is_found_and_others_still_are(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["tag"]}, {"fields": ["tag", "n"]}, {"fields": ["o.k"]}])
+    notes.create([{"_id": "1", "tag": "a", "n": 1}, {"_id": "2", "tag": "b", "o": {"k": 1}}])
+    assert notes.create({"_id": "3", "tag": ["a", "c"], "n": 2}).status == 201
+    assert notes.ids(filter={"tag": "a"}) == ["1", "3"]
+    assert notes.ids(sort=["-tag"]) == ["3", "2", "1"]
+    assert notes.patch("2", {"$set": {"o": [{"k": 1}, {"k": 2}]}}).status == 200
+    assert notes.ids(filter={"o.k": 2}) == ["2"]
+    many = notes.create([{"_id": "4", "o": {"k": 2}}, {"_id": "5", "o": {"k": [2]}}])
+    assert many.status == 201
+    assert notes.ids(filter={"o.k": 2}) == ["2", "4", "5"]
+    declared = notes.client.get(
+        f"{notes.project.path}/collections/notes", token=notes.project.secret_key
+    ).json
+    assert len(declared["indexes"]) == 3
+
+
+def test_indexes_declared_over_arrays_are_right_too(notes: Collection) -> None:
+    notes.create([{"_id": "1", "tag": ["a", "b"]}, {"_id": "2", "tag": "b"}])
+    assert notes.declare(indexes=[{"fields": ["tag"]}]).status == 200
+    assert notes.ids(filter={"tag": "b"}) == ["1", "2"]
+    refused = notes.declare(indexes=[{"fields": ["tag"], "unique": True}])
+    assert (refused.status, refused.code) == (422, "index_not_possible")
+
+
+def test_unique_indexes_hold(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["email"], "unique": True}])
+    assert notes.create({"_id": "1", "email": "a"}).status == 201
+    assert notes.create({"_id": "2", "email": "b"}).status == 201
+    before = notes.project.events()
+    for reply in (
+        notes.create({"email": "a"}),
+        notes.patch("2", {"email": "a"}),
+        notes.put("2", {"email": "a"}),
+        notes.create([{"email": "c"}, {"email": "a"}]),
+    ):
+        assert (reply.status, reply.code) == (409, "unique_violation")
+        assert reply.json["errors"][0]["field"] == "email"
+    assert notes.create({"email": ["x"]}).status == 422
+    assert notes.create({"email": secrets.token_hex(3000)}).code == "index_value_too_long"
+    assert notes.project.events() == before
+    assert notes.create({"email": 1}).status == 201
+    assert notes.create({"email": 1.0}).status == 409
+    notes.declare(indexes=[])
+    assert notes.create({"email": "a"}).status == 201
+    twice = notes.declare(indexes=[{"fields": ["email"], "unique": True}])
+    assert (twice.status, twice.code) == (409, "unique_violation")
+
+
+HOSTILE = [
+    "'; DROP TABLE kernel_event; --",
+    '"',
+    "a'b",
+    "%s",
+    "%(id)s",
+    "\\",
+    "$v",
+    "x\ny",
+    "é",
+    "?",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_and_values_stay_data(notes: Collection, name: str) -> None:
+    notes.create([{"_id": "1", name: {"x" + name: name}}, {"_id": "2", name: {"x" + name: 1}}])
+    field = f"{name}.x{name}"
+    refused = "$" in name
+    for indexes in ([], [{"fields": [field]}, {"fields": ["-" + field, name]}]):
+        reply = notes.declare(indexes=indexes)
+        assert reply.status == (422 if refused and indexes else 200), reply
+        for query, ids in (
+            ({"filter": {field: name}}, ["1"]),
+            ({"filter": {field: {"$in": [name, 1]}}}, ["1", "2"]),
+            ({"filter": {name: {"x" + name: name}}}, ["1"]),
+            ({"sort": ["-" + field]}, ["1", "2"]),
+            ({"sort": [field], "filter": {field: {"$exists": True}}}, ["2", "1"]),
+        ):
+            reply = notes.query(**query)
+            if refused:
+                assert reply.status in (400, 422), reply
+            else:
+                assert [document["_id"] for document in reply.json["items"]] == ids, query
+    if not refused:
+        assert notes.query(sort=[field], limit=1).json["next_cursor"]
+        assert notes.patch("1", {"$set": {field: 2}}).json[name] == {"x" + name: 2}
+    for path in (f"{name}/docs", f"notes/docs/{name}"):
+        reply = notes.client.get(f"{notes.project.path}/db/{path}", token=notes.project.secret_key)
+        assert reply.status in (404, 422), reply

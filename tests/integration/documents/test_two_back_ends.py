@@ -1,0 +1,123 @@
+"""The filter and the sort mean the same in SQL and in Python: random documents, random queries."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+
+from baas.kernel import db
+from baas.kernel.problems import Problem
+from documents import values, wire
+from documents.query import Parameters, compile_predicate, parse, sort, to_sql
+from documents.query.paths import reach
+from tests.integration.documents.strategies import DOCUMENTS, FILTERS, SORTS
+
+SELECT = sql.SQL("SELECT " + wire.columns("d") + " FROM d WHERE {} ORDER BY {}")
+
+
+@pytest.fixture(scope="module")
+def table(migrated: None, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        db.execute(
+            'CREATE TEMP TABLE d (_id text COLLATE "C" PRIMARY KEY, doc jsonb, version bigint,'
+            ' owner text COLLATE "C", created_at timestamptz, updated_at timestamptz)'
+        )
+        yield
+        db.execute("DROP TABLE d")
+
+
+def fill(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The documents in the table, in their wire form."""
+    db.execute("TRUNCATE d")
+    db.execute(
+        "INSERT INTO d SELECT (n - 1)::text, doc::jsonb, n %% 3, CASE WHEN n %% 2 = 0 THEN 'u1' END,"
+        " '2024-01-01T00:00:00Z'::timestamptz + n / 2 * interval '1 second', '2024-01-01T00:00:00Z'"
+        " FROM unnest(%s::text[]) WITH ORDINALITY AS i(doc, n)",
+        ([values.dumps(document).decode() for document in documents],),
+    )
+    rows = db.fetch_all(SELECT.format(sql.SQL("true"), sql.SQL("_id")))
+    return [wire.value(row) for row in rows]
+
+
+def scalars(documents: list[dict[str, Any]], fields: set[str]) -> set[str]:
+    """Those of the fields that an index could answer for: no array is on their way."""
+    found = set()
+    for field in fields:
+        path = tuple(field.split("."))
+        if not any(
+            isinstance(value, list)
+            for document in documents
+            for end in range(1, len(path) + 1)
+            for value in reach(document, path[:end])
+        ) and not any(step.isdecimal() for step in path):
+            found.add(field)
+    return found
+
+
+def fields_of(filter: Any) -> set[str]:
+    if isinstance(filter, list):
+        return {field for part in filter for field in fields_of(part)}
+    if not isinstance(filter, dict):
+        return set()
+    here = {key for key in filter if not key.startswith(("$", "_"))}
+    return here.union(*[fields_of(filter[key]) for key in ("$and", "$or", "$nor") if key in filter])
+
+
+@given(
+    documents=st.lists(DOCUMENTS, min_size=1, max_size=6),
+    filters=st.lists(FILTERS, min_size=1, max_size=8),
+)
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_a_filter_finds_the_same_documents(
+    table: None, documents: list[dict[str, Any]], filters: list[dict[str, Any]]
+) -> None:
+    stored = fill(documents)
+    for filter in filters:
+        try:
+            node = parse(filter)
+        except Problem as problem:
+            assert problem.code in ("invalid_query", "unsupported_operator")  # noqa: PT017
+            continue
+        matches = compile_predicate(node)
+        expected = [document["_id"] for document in stored if matches(document)]
+        for known in (set(), scalars(documents, fields_of(filter))):
+            parameters = Parameters()
+            statement = SELECT.format(to_sql(node, parameters, known), sql.SQL("_id"))
+            rows = db.fetch_all(statement, parameters.values)
+            assert [row[0] for row in rows] == expected, (filter, known, documents)
+
+
+@given(documents=st.lists(DOCUMENTS, min_size=2, max_size=8), spec=SORTS, cut=st.integers(0, 7))
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_a_sort_has_the_same_order_and_cursors_split_it(
+    table: None, documents: list[dict[str, Any]], spec: dict[str, Any], cut: int
+) -> None:
+    assume(cut < len(documents))
+    stored = fill(documents)
+    order = sort.parse(spec)
+    by_key = sort.sort_key(order)
+    expected = sorted(stored, key=lambda document: by_key(sort.key(order, document)))
+    ids = [document["_id"] for document in expected]
+    for known in (set(), scalars(documents, set(spec))):
+        parameters = Parameters()
+        statement = SELECT.format(sql.SQL("true"), sort.order_by(order, parameters, known))
+        rows = db.fetch_all(statement, parameters.values)
+        assert [row[0] for row in rows] == ids, (spec, known)
+
+        parameters = Parameters()
+        place = sort.position(order, expected[cut])
+        behind = sort.after(order, place, parameters, known)
+        statement = SELECT.format(behind, sort.order_by(order, parameters, known))
+        rows = db.fetch_all(statement, parameters.values)
+        assert [row[0] for row in rows] == ids[cut + 1 :], (spec, known, place)
