@@ -328,3 +328,20 @@ def test_the_access_log_is_json_with_times(front: Front, call: Any) -> None:
     assert line["uri"] == '/v1/"quoted"'
     assert line["duration_s"] >= 0
     assert "secret" not in text
+
+
+def test_a_chunked_upload_goes_on_with_its_length_or_not_at_all(front: Front, call: Any) -> None:
+    web = front.upstream("web")
+    front.start()
+    path = "/v1/projects/p1/storage/b/objects/a%2Fb"
+    seen = call("PUT", path, content=iter([b"x" * 100_000, b"y" * 5])).json()
+    assert (seen["path"], seen["length"]) == (path, 100_005)
+    assert seen["headers"]["content-length"] == "100005"
+    assert "transfer-encoding" not in seen["headers"]
+    host, port = front.url.removeprefix("http://").split(":")
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((host, int(port)), 5) as cut_off:
+        cut_off.sendall(head.encode() + b"5\r\nhello\r\n")
+        time.sleep(0.2)
+    time.sleep(0.3)
+    assert len(web.seen) == 1
