@@ -91,7 +91,7 @@ def _rows(caller: Caller, collection: Collection, rule: Rule | None) -> sql.Comp
     if rule is None:
         return NO_ROW
     return rule.to_sql(
-        document_bindings("d", caller.table_of),
+        document_bindings("d", caller.table_of, collection.narrow),
         auth=caller.principal.auth,
         request={"ip": caller.ip},
     )

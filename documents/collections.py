@@ -11,11 +11,13 @@ from django.db import transaction
 from psycopg import sql
 
 from auth.rules import DOCUMENT_ROOTS, Rule, compile_rule
+from auth.rules.bindings import Narrow
 from baas.kernel import db
 from baas.kernel.config_cache import ConfigCache, changed
 from baas.kernel.problems import FieldError, Invalid, NotFound
 from documents import tables
 from documents.query import columns
+from documents.query.narrowing import narrow_by
 from documents.query.sort import Direction
 from documents.schemas import Validator
 from documents.statements import Statements, compose
@@ -73,6 +75,11 @@ class Collection:
             for name, _ in index.fields
             if name not in columns.SYSTEM
         )
+
+    @cached_property
+    def narrow(self) -> Narrow | None:
+        """What the indexes add to rules that compare a field with something known."""
+        return narrow_by(self.scalars)
 
     @cached_property
     def validator(self) -> Validator | None:

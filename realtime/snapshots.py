@@ -99,7 +99,7 @@ def _select(query: LiveQuery, limit: int) -> list[Entry]:
         caller = query.access.caller
         where.append(
             query.access.rule.to_sql(
-                document_bindings("d", caller.table_of),
+                document_bindings("d", caller.table_of, collection.narrow),
                 auth=caller.principal.auth,
                 request={"ip": caller.ip},
             )
