@@ -13,6 +13,14 @@ PROJECT = "/v1/projects/{project}"
 # What stands for a parameter; "sample" where nothing is said. Nothing of that name exists.
 SAMPLES = {"version": "1"}
 _JSON = "application/json"
+# What takes no body, or others than JSON within the usual limit. A body that the OpenAPI document
+# does not describe, and that is not named here, is taken to be JSON.
+OTHER_BODIES = {
+    "POST /v1/admin/projects/{project}/keys:rotate",
+    "POST /v1/projects/{project}/events",
+    "POST /v1/projects/{project}/functions/{name}:invoke",
+    "PUT /v1/projects/{project}/functions/{name}",
+}
 
 _Address = tuple[str, str]  # method, path with {parameters}
 
@@ -63,10 +71,14 @@ def _operations() -> Iterator[Operation]:
     described = openapi.document()["paths"]
     data_plane = [(route.method, route.path) for route in routes.data_plane()]
     for method, path in [*data_plane, *_control_plane(get_resolver().url_patterns, "/")]:
-        described_path = described.get(path.replace("...}", "}"), {})
-        body = described_path.get(method.lower(), {}).get("requestBody", {})
+        operation = described.get(path.replace("...}", "}"), {}).get(method.lower(), {})
+        content = operation.get("requestBody", {}).get("content", {_JSON: {}})
         yield Operation(
-            method=method, path=path, takes_json=list(body.get("content", [])) == [_JSON]
+            method=method,
+            path=path,
+            takes_json=method in ("POST", "PUT", "PATCH")
+            and list(content) == [_JSON]
+            and f"{method} {path}" not in OTHER_BODIES,
         )
 
 

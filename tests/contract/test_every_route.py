@@ -103,10 +103,9 @@ def test_it_refuses_an_anonymous_caller(
 def test_it_refuses_the_key_of_another_project(
     client: Client,
     project: TestProject,
-    make_project: Callable[[], TestProject],
+    stranger: TestProject,
     operation: Operation,
 ) -> None:
-    stranger = make_project()
     reply = send(client, operation, project.slug, token=stranger.secret_key)
     assert_problem(reply, 401, "invalid_token")
 
