@@ -314,6 +314,12 @@ def test_several_copies_are_numbered_and_share_the_work(new_stack: NewStack) -> 
     stack.start()
     copies = {f"{name}-{n}" for name in ("web", "worker", "dispatcher") for n in (1, 2)}
     assert set(stack.processes()) == (NAMES - {"web", "worker", "dispatcher"}) | copies
+    # The function host has one address for all of them.
+    inside = httpx.HTTPTransport(
+        uds=str(Path(stack.processes()["web-1"]["socket"]).parent / "web.sock")
+    )
+    with httpx.Client(transport=inside, base_url="http://inside") as client:
+        assert client.get("/readyz").status_code == 200
     old = stack.kill("web-1")
     for _ in range(20):  # the other one answers meanwhile
         assert httpx.get(f"{stack.url}/healthz", timeout=10).status_code == 200

@@ -88,10 +88,11 @@ class Front:
 
     def start(self, webs: tuple[str, ...] = ("web",)) -> None:
         conf = self.directory / "nginx.conf"
+        (self.directory / "inside.sock").unlink(missing_ok=True)
         conf.write_text(
             proxy.render(
                 run_dir=self.directory,
-                listen=[self.listener.nginx_address],
+                listen=[self.listener.nginx_address, f"unix:{self.directory / 'inside.sock'}"],
                 web=[f"unix:{self.directory / name}.sock" for name in webs],
                 realtime=[f"unix:{self.directory / 'realtime.sock'}"],
                 access_log=str(self.directory / "access.log"),
@@ -152,6 +153,16 @@ def test_it_passes_requests_on_and_says_who_called(front: Front, call: Any) -> N
     assert headers["x-forwarded-proto"] == "http"
     assert headers["host"] == front.url.removeprefix("http://")
     assert not {"x-forwarded-host", "forwarded", "x-real-ip"} & headers.keys()
+
+
+def test_calls_from_inside_come_without_an_address(front: Front) -> None:
+    front.upstream("web")
+    front.start()
+    inside = str(front.directory / "inside.sock")
+    httpx.get(front.url)  # it listens on both by now
+    with httpx.Client(transport=httpx.HTTPTransport(uds=inside), base_url="http://b") as client:
+        headers = client.get("/", headers={"X-Forwarded-For": "6.6.6.6"}).json()["headers"]
+    assert "x-forwarded-for" not in headers
 
 
 def test_each_request_has_an_id_and_a_harmless_one_is_kept(front: Front, call: Any) -> None:
