@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 
-from functions.host.apihttp import ApiClient
+from functions.host.bridge import Api
 from functions.host.codestore import CodeStore
 from functions.host.node import Node
 from functions.host.options import Options, parse
@@ -39,10 +39,10 @@ async def serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    client = ApiClient(options.api_url)
+    api = Api(options.api_url)
     store = CodeStore(options.data_dir / "code")
-    node = Node(options, store, client)
-    pool = Pool(options, node, store, client)
+    node = Node(options, store, api)
+    pool = Pool(options, node, store, api)
     server = await listen(options.socket, Service(node, pool, store))
     chores = [loop.create_task(pool.sweep())]
     try:
@@ -56,7 +56,7 @@ async def serve(options: Options) -> None:
             chore.cancel()
         await pool.close()
         await node.close()
-        client.close()
+        api.client.close()
         options.socket.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """A small HTTP/1.1 client for the platform's own API: persistent connections, bounded answers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 ANSWER_CAP: Final = 64 << 20
 _HEAD_CAP: Final = 64 << 10
 _IDLE_CONNECTIONS: Final = 16
+Reserve = Callable[[int], Awaitable[None]]
 _SAFE_METHODS: Final = frozenset(("GET", "HEAD"))
 
 
@@ -44,7 +46,7 @@ class _Connection:
     def is_usable(self) -> bool:
         return self.may_be_reused and not self.reader.at_eof() and not self.writer.is_closing()
 
-    async def exchange(self, method: str, head: bytes, body: bytes) -> Answer:
+    async def exchange(self, method: str, head: bytes, body: bytes, reserve: Reserve) -> Answer:
         self.writer.write(head)
         if body:
             self.writer.write(body)
@@ -55,7 +57,7 @@ class _Connection:
         self.may_be_reused = headers.get("connection", "").lower() != "close"
         content = b""
         if method != "HEAD" and status not in (204, 304):
-            content = await self._read_body(headers)
+            content = await self._read_body(headers, reserve)
         return Answer(status, headers.get("content-type", ""), content)
 
     async def _read_head(self) -> tuple[int, dict[str, str]]:
@@ -72,14 +74,17 @@ class _Connection:
             headers[name.lower()] = value.strip()
         return int(first.split(" ", 2)[1]), headers
 
-    async def _read_body(self, headers: dict[str, str]) -> bytes:
+    async def _read_body(self, headers: dict[str, str], reserve: Reserve) -> bytes:
         if headers.get("transfer-encoding", "").lower() == "chunked":
+            await reserve(ANSWER_CAP)
             return await self._read_chunks()
         if "content-length" in headers:
             length = int(headers["content-length"])
             _check_size(length)
+            await reserve(length)
             return await self.reader.readexactly(length)
         self.may_be_reused = False
+        await reserve(ANSWER_CAP)
         content = bytearray()
         while data := await self.reader.read(65_536):
             content += data
@@ -116,9 +121,11 @@ class ApiClient:
         self._idle: list[_Connection] = []
 
     async def request(
-        self, method: str, target: str, headers: dict[str, str], body: bytes
+        self, method: str, target: str, headers: dict[str, str], body: bytes, reserve: Reserve
     ) -> Answer:
         """Send one request; ApiError when there is no proper answer.
+
+        `reserve` is awaited with the answer's size (its most, when unknown) before it is read.
 
         A request is repeated only when it is safe and a kept connection turned out to be closed.
         """
@@ -129,21 +136,21 @@ class ApiClient:
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
         connection, is_fresh = await self._take()
         try:
-            return await self._exchange(connection, method, head, body)
+            return await self._exchange(connection, method, head, body, reserve)
         except (_Closed, ConnectionError) as error:
             if is_fresh or method not in _SAFE_METHODS:
                 raise _unreachable(error) from error
         connection = await self._connect()
         try:
-            return await self._exchange(connection, method, head, body)
+            return await self._exchange(connection, method, head, body, reserve)
         except ConnectionError as error:
             raise _unreachable(error) from error
 
     async def _exchange(
-        self, connection: _Connection, method: str, head: bytes, body: bytes
+        self, connection: _Connection, method: str, head: bytes, body: bytes, reserve: Reserve
     ) -> Answer:
         try:
-            answer = await connection.exchange(method, head, body)
+            answer = await connection.exchange(method, head, body, reserve)
         except (ValueError, IndexError, asyncio.IncompleteReadError) as error:
             connection.writer.close()
             raise ApiError(502, "bad_gateway", "The API answered nonsense.") from error

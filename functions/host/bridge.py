@@ -23,6 +23,8 @@ log = logging.getLogger("functions.host.bridge")
 BODY_CAP: Final = 64 << 20
 REQUESTS_CAP: Final = 1000  # per invocation
 _HEADER_CAP: Final = 32 << 10
+_LARGE: Final = 1 << 20
+_LARGE_BODIES: Final = 4  # at one time, up to twice BODY_CAP each
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 _PATH: Final = re.compile(r"/[!-\[\]^-~]*")  # printable ASCII but for space and backslash
 _CONTENT_TYPE: Final = re.compile(r"[!-~][ -~]{0,126}")
@@ -64,12 +66,42 @@ def _identity(spec: RunSpec) -> dict[str, str]:
     return headers
 
 
+class Api:
+    """The platform's API as all sandboxes of this node share it.
+
+    Large bodies are kept in memory, so only so many may be under way at one time.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.client = ApiClient(url)
+        self.large_bodies = asyncio.Semaphore(_LARGE_BODIES)
+
+
+class _Reservation:
+    """One request's leave to keep large bodies, taken when the first is seen."""
+
+    def __init__(self, permits: asyncio.Semaphore) -> None:
+        self._permits = permits
+        self._held = False
+
+    async def take(self, size: int) -> None:
+        if size > _LARGE and not self._held:
+            await self._permits.acquire()
+            self._held = True
+
+    def release(self) -> None:
+        if self._held:
+            self._permits.release()
+            self._held = False
+
+
 class Bridge:
     """One sandbox's way to the API."""
 
-    def __init__(self, sock: socket.socket, client: ApiClient, on_fault: Callable[[str], None]):
+    def __init__(self, sock: socket.socket, api: Api, on_fault: Callable[[str], None]) -> None:
         self._socket = sock
-        self._client = client
+        self._client = api.client
+        self._reservation = _Reservation(api.large_bodies)
         self._on_fault = on_fault
         self._spec: RunSpec | None = None
         self._task: asyncio.Task[None] | None = None
@@ -117,6 +149,8 @@ class Bridge:
                 for frame in self._reader.feed(data):
                     header, body = await self._answer(spec, frame)
                     await self._loop.sock_sendall(self._socket, encode(header, body))
+                    self._reservation.release()
+                await self._reservation.take(self._reader.wanted)
                 self._busy = False
         except FrameError as error:
             self._on_fault(f"the API channel: {error}")
@@ -125,6 +159,8 @@ class Bridge:
         except Exception:
             log.exception("the API bridge failed")
             self._on_fault("the API bridge failed")
+        finally:
+            self._reservation.release()
 
     async def _answer(self, spec: RunSpec, frame: Frame) -> tuple[dict[str, Any], bytes]:
         try:
@@ -151,4 +187,5 @@ class Bridge:
         headers = _identity(spec)
         if frame.body:
             headers["Content-Type"] = content_type
-        return await self._client.request(method, target, headers, frame.body)
+        take = self._reservation.take
+        return await self._client.request(method, target, headers, frame.body, take)

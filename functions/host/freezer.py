@@ -1,5 +1,6 @@
 """Stopping a sandbox between calls, from outside, so that no thread of it runs on after a reply."""
 
+import contextlib
 import os
 import signal
 import time
@@ -71,6 +72,7 @@ class SignalFreezer:
 
     def __init__(self, init_pid: int) -> None:
         self._init = init_pid
+        self._namespace = os.readlink(f"/proc/{init_pid}/ns/pid")
 
     def freeze(self) -> None:
         known: set[int] = set()
@@ -88,10 +90,19 @@ class SignalFreezer:
         self._signal(descendants(self._init), signal.SIGCONT)
 
     def _signal(self, pids: list[int], number: int) -> None:
-        # The init is alive and not reaped (the host holds its pidfd and was told of no exit), and
-        # its descendants' pids cannot be recycled while they are stopped or its namespace lives.
         for pid in pids:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended
+                self._signal_one(pid, number)
+
+    def _signal_one(self, pid: int, number: int) -> None:
+        """Signal a process of this sandbox, never one that was given its number meanwhile.
+
+        The pidfd is opened before the look at the namespace: if the number has gone to another
+        process by then, either the look tells, or the pidfd means the one that is dead.
+        """
+        pidfd = os.pidfd_open(pid)
+        try:
+            if os.readlink(f"/proc/{pid}/ns/pid") == self._namespace:
+                signal.pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)

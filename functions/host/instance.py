@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from functions.host.apihttp import ApiClient
-from functions.host.bridge import Bridge
+from functions.host.bridge import Api, Bridge
 from functions.host.cgroups import Group
 from functions.host.freezer import CgroupFreezer, FreezeError, Freezer, SignalFreezer
 from functions.host.output import LineSplitter, Redactor, Transcript
@@ -65,7 +64,7 @@ class LoadError(Exception):
 class Instance:
     """A sandbox that holds one loaded function. One call at a time."""
 
-    def __init__(self, spec: RunSpec, slot: Slot, client: ApiClient) -> None:
+    def __init__(self, spec: RunSpec, slot: Slot, api: Api) -> None:
         self._loop = asyncio.get_running_loop()
         self.spec = spec  # of the call that made it: identity and limits of all later calls
         self.slot = slot
@@ -77,7 +76,7 @@ class Instance:
         self.is_frozen = False
         self.gone: asyncio.Future[Exit] = self._loop.create_future()
         self.on_gone: Callable[[Instance], None] | None = None
-        self._client = client
+        self._api = api
         self._kill_reason = ""
         self._fault = ""
         self._pidfd = -1
@@ -155,7 +154,7 @@ class Instance:
         control.setblocking(False)
         api.setblocking(False)
         self._control = control
-        self._bridge = Bridge(api, self._client, self.fault)
+        self._bridge = Bridge(api, self._api, self.fault)
         kinds = (
             LineSplitter("info", structured=True),
             LineSplitter("info", structured=False),

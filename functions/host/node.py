@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from functions.host.apihttp import ApiClient
+from functions.host.bridge import Api
 from functions.host.cgroups import CgroupMode, Group, NoGroup, Tree, open_tree
 from functions.host.codestore import CodeStore
 from functions.host.instance import Instance, LoadError, Slot
@@ -47,11 +47,12 @@ class Report:
 class Node:
     """Isolation on this machine."""
 
-    def __init__(self, options: Options, store: CodeStore, client: ApiClient) -> None:
+    def __init__(self, options: Options, store: CodeStore, api: Api) -> None:
         self.report = Report(landlock_abi=syscalls.landlock_abi())
+        self.probed = asyncio.Event()
         self._options = options
         self._store = store
-        self._client = client
+        self._api = api
         self._tree: Tree | None = None
         self._interpreter: Interpreter
         self._mode: Mode = "user"
@@ -70,9 +71,10 @@ class Node:
         except (IsolationError, UnsafeLayoutError, LoadError, OSError) as error:
             self.report.problem = str(error)
             log.error("functions cannot run on this node: %s", error)  # noqa: TRY400 - no bug here
-            return
-        self.report.ready = True
-        log.info("isolation is ready: %s", ", ".join(self.report.layers))
+        else:
+            self.report.ready = True
+            log.info("isolation is ready: %s", ", ".join(self.report.layers))
+        self.probed.set()
 
     async def _probe(self) -> None:
         if self._options.tier == "t0":
@@ -188,7 +190,7 @@ class Node:
             handler="selftest.handler",
         )
         slot = Slot(number=0, uid=self._options.uid_base, group=self.make_group(0))
-        instance = Instance(spec, slot, self._client)
+        instance = Instance(spec, slot, self._api)
         try:
             await instance.start(await self.zygote(), f"{_SELFTEST}/{digest}")
             problems = _look_from_outside(instance.pid)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Final
 
-from functions.host.apihttp import ApiClient
+from functions.host.bridge import Api
 from functions.host.codestore import CodeStore
 from functions.host.instance import Instance, LoadError, Slot
 from functions.host.node import Node
@@ -53,11 +53,11 @@ def key_of(spec: RunSpec) -> Key:
 class Pool:
     """All sandboxes of this node."""
 
-    def __init__(self, options: Options, node: Node, store: CodeStore, client: ApiClient) -> None:
+    def __init__(self, options: Options, node: Node, store: CodeStore, api: Api) -> None:
         self._options = options
         self._node = node
         self._store = store
-        self._client = client
+        self._api = api
         self._idle: dict[Key, list[Instance]] = {}
         self._living: dict[Instance, Key] = {}  # until their processes are gone
         self._busy_mb: Counter[str] = Counter()  # by project: calls running or starting
@@ -221,7 +221,7 @@ class Pool:
             fault = RunError(type="SandboxUnavailable", message=str(error))
             raise LoadError("unavailable", fault, ()) from error
         slot = Slot(number=number, uid=self._options.uid_base + number, group=group)
-        instance = Instance(spec, slot, self._client)
+        instance = Instance(spec, slot, self._api)
         instance.on_gone = self._on_gone
         self._living[instance] = key
         self.counts["cold_starts"] += 1

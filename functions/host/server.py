@@ -19,6 +19,7 @@ log = logging.getLogger("functions.host.server")
 
 _HEADER_CAP: Final = 8 << 20
 _BODY_CAP: Final = 64 << 20
+_PROBE_WAIT_S: Final = 10.0
 _SIGNATURES: Final = ("event", "http")
 Reply = tuple[dict[str, Any], bytes]
 
@@ -60,13 +61,22 @@ class Service:
         raise ValueError(f"unknown op {op!r}")
 
     async def _run(self, spec: RunSpec) -> Reply:
-        problem = self._node.report.problem or _unsupported(spec)
-        if problem or not self._node.report.ready:
-            error = RunError(type="SandboxUnavailable", message=problem or "still starting")
+        problem = await self._node_problem() or _unsupported(spec)
+        if problem:
+            error = RunError(type="SandboxUnavailable", message=problem)
             return RunResult(outcome="unavailable", error=error).to_wire()
         if not self._store.holds(spec.project, spec.digest):
             return {"need_code": True}, b""
         return (await self._pool.run(spec)).to_wire()
+
+    async def _node_problem(self) -> str:
+        """Why this node runs nothing, empty when it does. Waits for the probe, for a while."""
+        if not self._node.probed.is_set():
+            try:
+                await asyncio.wait_for(self._node.probed.wait(), _PROBE_WAIT_S)
+            except TimeoutError:
+                return "The function host is still starting."
+        return self._node.report.problem
 
     async def _put_code(self, project: str, digest: str, package: bytes) -> dict[str, Any]:
         try:
@@ -79,8 +89,9 @@ class Service:
         problem = _unsupported(spec)
         if problem:
             return _verdict("unsupported", problem)
-        if not self._node.report.ready:
-            return _verdict("unavailable", self._node.report.problem or "still starting")
+        problem = await self._node_problem()
+        if problem:
+            return _verdict("unavailable", problem)
         placed = await self._put_code(spec.project, spec.digest, package)
         if placed["outcome"] != "ok":
             return _verdict("package_rejected", placed["detail"])

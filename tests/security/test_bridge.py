@@ -233,3 +233,15 @@ def test_a_request_after_the_reply_is_never_forwarded(host: Host, api: ApiServer
     # of the present one; never as the one that it was started by.
     host.run(text, function="late", token="second")
     assert all(r.headers["authorization"] == "Bearer second" for r in api.requests)
+
+
+def test_a_warm_instance_may_ask_in_every_call_as_the_caller_of_that_call(
+    host: Host, api: ApiServer
+) -> None:
+    text = "def handler(e, c): return c.baas.db.collection('c').create({'n': e})['method']"
+    for number in range(5):
+        found = host.value(text, number, function="again", token=f"tok-{number}", timeout_s=3.0)
+        assert found == "POST"
+    assert [r.headers["authorization"] for r in api.requests] == [
+        f"Bearer tok-{number}" for number in range(5)
+    ]
