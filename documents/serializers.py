@@ -24,3 +24,16 @@ class Collection(serializers.Serializer[Any]):
     indexes = Index(many=True, required=False)
     ttl_field = serializers.CharField(required=False, allow_null=True)
     max_docs = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+
+
+class RuleTest(serializers.Serializer[Any]):
+    rule = serializers.CharField(help_text="CEL, or the name of a preset")
+    auth = serializers.JSONField(required=False, allow_null=True, help_text="null: anonymous")
+    doc = serializers.JSONField(required=False, allow_null=True)
+    # As an attribute it hides one of the serializer.
+    data = serializers.JSONField(required=False, allow_null=True)  # type: ignore[assignment]
+
+
+class RuleVerdict(serializers.Serializer[Any]):
+    allowed = serializers.BooleanField()
+    why = serializers.CharField(help_text="The clauses that decided it, with values")

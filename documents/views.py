@@ -1,4 +1,4 @@
-"""The control plane's door: `P/collections`."""
+"""The control plane's door: `P/collections`, `P/rules/test`."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from rest_framework.response import Response
 
 from baas.kernel import cursors
 from baas.kernel.http.views import PrivilegedView
-from documents import collections, declarations, serializers
+from documents import collections, declarations, playground, serializers
+from documents.access import Caller
 from documents.collections import Collection
 
 
@@ -54,3 +55,15 @@ class CollectionView(PrivilegedView):
     def delete(self, request: DrfRequest, project: str, collection: str) -> Response:
         collections.delete(self.ours.project.id, collection)
         return Response(status=204)
+
+
+class RuleTestView(PrivilegedView):
+    @extend_schema(
+        operation_id="test_rule",
+        summary="What a rule would say, and why",
+        request=serializers.RuleTest,
+        responses=serializers.RuleVerdict,
+    )
+    def post(self, request: DrfRequest, project: str) -> Response:
+        caller = Caller(self.ours.project, self.ours.principal, self.ours.client_ip)
+        return Response(playground.try_rule(caller, self.ours.json_object()))
