@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
+import psycopg
 from django.db import transaction
 from psycopg import sql
 
@@ -14,7 +15,7 @@ from auth.rules import DOCUMENT_ROOTS, Rule, compile_rule
 from auth.rules.bindings import Narrow
 from baas.kernel import db
 from baas.kernel.config_cache import ConfigCache, changed
-from baas.kernel.problems import FieldError, Invalid, NotFound
+from baas.kernel.problems import Conflict, FieldError, Invalid, NotFound
 from documents import tables
 from documents.query import columns
 from documents.query.narrowing import narrow_by
@@ -269,7 +270,20 @@ def _create_index(
             f" {', '.join(names)}.",
             code="index_not_possible",
         )
-    tables.create_index(collection.table, name, list(fields), unique=unique)
+    try:
+        tables.create_index(collection.table, name, list(fields), unique=unique)
+    except psycopg.errors.UniqueViolation as error:
+        raise Conflict(
+            f"There are documents with the same value in {', '.join(names)}: nothing was changed.",
+            code="unique_violation",
+            errors=[FieldError(field, "unique_violation", "taken twice") for field in names],
+        ) from error
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise Invalid(
+            f"There are documents whose value in {', '.join(names)} is too long for an index:"
+            " 2,000 bytes at most.",
+            code="index_not_possible",
+        ) from error
     if not multikey:
         tables.require_scalars(collection.table, name, names)
     return Index(name=name, fields=fields, unique=unique, multikey=multikey)

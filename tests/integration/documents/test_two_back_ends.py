@@ -33,7 +33,8 @@ def fill(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The documents in the table, in their wire form."""
     db.execute("TRUNCATE d")
     db.execute(
-        "INSERT INTO d SELECT (n - 1)::text, doc::jsonb, n %% 3, CASE WHEN n %% 2 = 0 THEN 'u1' END,"
+        "INSERT INTO d SELECT (n - 1)::text, doc::jsonb, n %% 3,"
+        " CASE WHEN n %% 2 = 0 THEN 'u1' END,"
         " '2024-01-01T00:00:00Z'::timestamptz + n / 2 * interval '1 second', '2024-01-01T00:00:00Z'"
         " FROM unnest(%s::text[]) WITH ORDINALITY AS i(doc, n)",
         ([values.dumps(document).decode() for document in documents],),

@@ -1,0 +1,178 @@
+"""The configuration of collections: declared, changed, shown, dropped; schemas hold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.installation import Client, TestProject
+from tests.integration.documents.conftest import Collection
+
+SCHEMA = {
+    "type": "object",
+    "required": ["title"],
+    "properties": {
+        "title": {"type": "string", "maxLength": 5},
+        "items": {"type": "array", "items": {"type": "object", "required": ["k"]}},
+        "n": {"type": "integer"},
+    },
+    "additionalProperties": False,
+}
+
+
+def test_a_collection_is_declared_changed_and_shown(notes: Collection) -> None:
+    declared = {
+        "rules": {"read": "public", "update": "doc.n > 1"},
+        "schema": SCHEMA,
+        "indexes": [{"fields": ["-n", "title"], "unique": True, "type": "btree"}],
+    }
+    made = notes.declare(**declared)
+    expected = {"name": "notes", **declared, "ttl_field": None, "max_docs": None}
+    assert (made.status, made.json) == (201, expected)
+    path, key = f"{notes.project.path}/collections", notes.project.secret_key
+    assert notes.client.get(f"{path}/notes", token=key).json == expected
+    assert notes.declare(**declared).status == 200
+    changed = notes.declare(rules={"read": "owner"}, indexes=[{"fields": ["n"]}])
+    assert changed.json == {
+        "name": "notes",
+        "rules": {"read": "owner"},
+        "schema": None,
+        "indexes": [{"fields": ["n"], "unique": False, "type": "btree"}],
+        "ttl_field": None,
+        "max_docs": None,
+    }
+    Collection(notes.client, notes.project, "more").create({})
+    listed = notes.client.get(path, token=key).json
+    assert [item["name"] for item in listed["items"]] == ["more", "notes"]
+
+
+def test_dropping_a_collection_drops_its_documents(notes: Collection) -> None:
+    from baas.kernel import db
+
+    notes.create({"_id": "a", "n": 1})
+    path, key = f"{notes.project.path}/collections/notes", notes.project.secret_key
+    assert notes.client.delete(path, token=key).status == 204
+    assert notes.get("a").code == "document_not_found"
+    assert notes.client.get(path, token=key).code == "collection_not_found"
+    assert notes.client.delete(path, token=key).status == 404
+    assert notes.create({"_id": "a", "n": 2}).status == 201
+    assert notes.ids() == ["a"]
+    tables = db.fetch_one(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = %s", (f"p_{notes.project.id}",)
+    )
+    assert tables == (1,)
+
+
+def test_deleting_a_project_removes_its_schema(
+    client: Client, make_project: Callable[[], TestProject], operator_token: str
+) -> None:
+    from baas.kernel import db
+
+    project = make_project()
+    Collection(client, project).create({"n": 1})
+    reply = client.delete(
+        f"/v1/admin/projects/{project.slug}?confirm={project.slug}", token=operator_token
+    )
+    assert reply.status == 204
+    for query in (
+        "SELECT FROM pg_namespace WHERE nspname = 'p_' || %s",
+        "SELECT FROM documents_collection WHERE project_id = %s",
+    ):
+        assert db.fetch_all(query.encode(), (project.id,)) == []
+
+
+def test_a_collection_dropped_behind_the_cache_is_made_anew(notes: Collection) -> None:
+    from baas.kernel import db
+
+    notes.create({"_id": "a"})
+    notes.get("a")  # now cached
+    db.execute(b"DELETE FROM documents_collection WHERE project_id = %d" % notes.project.id)
+    db.execute(b"DROP SCHEMA p_%d CASCADE" % notes.project.id)
+    assert notes.get("a").code == "document_not_found"
+    assert notes.create({"_id": "a"}).status == 201
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "user", "publishable"])
+def test_only_keys_and_operators_configure(
+    notes: Collection, sign_up: Callable[[str], tuple[str, str]], caller: str
+) -> None:
+    token = {
+        "anonymous": None,
+        "user": sign_up("alice")[0],
+        "publishable": notes.project.publishable_key,
+    }[caller]
+    base = f"{notes.project.path}/collections"
+    for method, path in (("PUT", "/x"), ("GET", "/x"), ("DELETE", "/x"), ("GET", "")):
+        reply = notes.client.request(method, base + path, json={}, token=token)
+        assert reply.status == (403 if caller == "user" else 401), reply
+    assert notes.client.get(f"{base}/x", token=notes.project.secret_key).status == 404
+
+
+def test_an_operator_configures_too(notes: Collection, operator_token: str) -> None:
+    path = f"{notes.project.path}/collections/notes"
+    assert notes.client.put(path, {}, token=operator_token).status == 201
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "field"),
+    [
+        ("9x", {}, "collection"),
+        ("a" * 65, {}, "collection"),
+        ("notes", {"rules": {"write": "public"}}, "rules.write"),
+        ("notes", {"rules": {"read": "doc.a =="}}, "rules.read"),
+        ("notes", {"rules": {"read": "nonsense.a == 1"}}, "rules.read"),
+        ("notes", {"rules": {"read": "data.a == 1"}}, "rules.read"),
+        ("notes", {"rules": {"create": 5}}, "rules.create"),
+        ("notes", {"rules": []}, None),
+        ("notes", {"schema": {"type": "nonsense"}}, "schema"),
+        ("notes", {"schema": {"$ref": "http://127.0.0.1/x"}}, "schema"),
+        ("notes", {"schema": 5}, "schema"),
+        ("notes", {"indexes": [{"fields": []}]}, "indexes[0].fields"),
+        ("notes", {"indexes": [{"fields": ["a"], "type": "geo"}]}, "indexes[0].type"),
+        ("notes", {"indexes": [{"fields": ["a", "-a"]}]}, "indexes[0].fields"),
+        ("notes", {"indexes": [{"fields": ["a.0"]}]}, "indexes[0].fields"),
+        ("notes", {"indexes": [{"fields": ["a"], "sparse": True}]}, "indexes[0]"),
+        ("notes", {"ttl_field": "at"}, "ttl_field"),
+        ("notes", {"max_docs": 5}, "max_docs"),
+        ("notes", {"wat": 1}, "wat"),
+    ],
+)
+def test_it_refuses_wrong_declarations(
+    notes: Collection, name: str, declared: dict[str, Any], field: str | None
+) -> None:
+    reply = Collection(notes.client, notes.project, name).declare(**declared)
+    if field is None:
+        assert reply.status in (201, 422)
+        return
+    assert reply.status == 422, reply
+    assert reply.json["errors"][0]["field"] == field
+    assert notes.client.get(
+        f"{notes.project.path}/collections", token=notes.project.secret_key
+    ).json == {"items": [], "next_cursor": None}
+
+
+def test_the_longest_name_and_names_that_share_their_beginning(notes: Collection) -> None:
+    first, second = (Collection(notes.client, notes.project, "a" * 63 + letter) for letter in "xy")
+    assert first.declare(indexes=[{"fields": ["n"]}]).status == 201
+    assert first.create({"_id": "1"}).status == 201
+    assert second.create({"_id": "2"}).status == 201
+    assert (first.ids(), second.ids()) == (["1"], ["2"])
+
+
+def test_documents_match_the_schema_on_every_path(notes: Collection) -> None:
+    notes.declare(schema=SCHEMA)
+    assert notes.create({"_id": "a", "title": "ok", "n": 3}).status == 201
+    before = notes.project.events()
+    for reply, field in (
+        (notes.create({"n": 1}), ""),
+        (notes.create({"title": "too long"}), "title"),
+        (notes.create({"title": "ok", "items": [{"k": 1}, {}]}), "items[1]"),
+        (notes.create({"title": "ok", "n": 1.5}), "n"),
+        (notes.put("a", {"title": 5}), "title"),
+        (notes.patch("a", {"title": None}), ""),
+        (notes.patch("a", {"$set": {"other": 1}}), ""),
+        (notes.create([{"title": "ok"}, {"title": 5}]), "[1].title"),
+    ):
+        assert (reply.status, reply.code) == (422, "schema_violation"), reply
+        assert reply.json["errors"][0]["field"] == field
+    assert notes.project.events() == before

@@ -1,0 +1,153 @@
+"""Filters, sorts and projections as pure functions."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from baas.kernel.problems import Problem
+from documents.query import matches, parse, projection, sort
+from documents.query.ast import And, Compare, Exists, In, Not, Or
+
+DOCUMENT: dict[str, Any] = {
+    "_id": "d1",
+    "_createdAt": "2024-05-01T10:00:00.000Z",
+    "_updatedAt": "2024-05-02T10:00:00.000Z",
+    "_version": 3,
+    "_owner": None,
+    "n": Decimal("5.0"),
+    "flag": True,
+    "tags": ["a", "b", 7, [1]],
+    "o": {"x": None, "y": {"z": 1}},
+    "items": [{"k": 1, "v": 5}, {"k": 2}, 9],
+    "at": {"$date": "2024-01-01T00:00:00.000Z"},
+    "empty": [],
+}
+
+
+def test_a_filter_becomes_a_tree() -> None:
+    assert parse({"a": 1, "b.c": {"$ne": 2, "$in": [3]}, "$or": [{"d": {"$exists": 0}}]}) == And(
+        (
+            Compare(("a",), "eq", 1),
+            And((Not(Compare(("b", "c"), "eq", 2)), In(("b", "c"), (3,)))),
+            Or((Not(Exists(("d",))),)),
+        )
+    )
+    assert parse({}) == And(())
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        ({"n": 5}, True),
+        ({"n": "5"}, False),
+        ({"n": True}, False),
+        ({"flag": 1}, False),
+        ({"flag": {"$gt": False}}, True),
+        ({"flag": {"$gt": 0}}, False),
+        ({"n": {"$gt": "a"}}, False),
+        ({"n": {"$not": {"$gt": "a"}}}, True),
+        ({"tags": "a"}, True),
+        ({"tags": 1}, False),
+        ({"tags": [1]}, True),
+        ({"tags": {"$gt": 6}}, True),
+        ({"tags": {"$ne": "a"}}, False),
+        ({"tags": ["a", "b", 7, [1]]}, True),
+        ({"tags.1": "b"}, True),
+        ({"tags.9": {"$exists": True}}, False),
+        ({"items.k": 2}, True),
+        ({"items.k": {"$gt": 1, "$lt": 2}}, True),
+        ({"items.0.k": 1}, True),
+        ({"items.0.k": 2}, False),
+        ({"items.v": None}, True),
+        ({"items.v": {"$exists": True}}, True),
+        ({"o.x": None}, True),
+        ({"o.x": {"$exists": True}}, True),
+        ({"o.q": None}, True),
+        ({"o.q": {"$exists": True}}, False),
+        ({"o.y": {"z": 1}}, True),
+        ({"o": {"y": {"z": 1}}}, False),
+        ({"n.x": None}, True),
+        ({"empty.x": None}, False),
+        ({"empty": []}, True),
+        ({"empty": {"$exists": True}}, True),
+        ({"at": {"$lt": {"$date": "2024-01-01T00:00:00.001Z"}}}, True),
+        ({"at": "2024-01-01T00:00:00.000Z"}, False),
+        ({"_createdAt": {"$lte": "2024-05-01T12:00:00+02:00"}}, True),
+        ({"_createdAt": {"$date": "2024-05-01T10:00:00Z"}}, True),
+        ({"_owner": None}, True),
+        ({"_version": {"$gt": 2.5}}, True),
+        ({"_id": {"$in": ["x", "d1"]}}, True),
+        ({"n": {"$in": []}}, False),
+        ({"n": {"$nin": []}}, True),
+        ({"n": {"$gte": None}}, False),
+        ({"gone": {"$lte": None}}, True),
+        ({"gone": {"$lt": None}}, False),
+    ],
+)
+def test_one_document_matches_or_not(filter: dict[str, Any], expected: bool) -> None:
+    assert matches(parse(filter), DOCUMENT) is expected
+
+
+def test_values_of_different_types_have_an_order() -> None:
+    values: list[Any] = [
+        [], None, -1, Decimal("0.5"), 3, "", "Z", "a", "é", {"k": 1}, [[1]],
+        False, True, {"$date": "2024-01-01T00:00:00.000Z"}, {"$date": "2024-01-02T00:00:00.000Z"},
+    ]  # fmt: skip
+    order = sort.parse(["v"])
+    documents = [{"_id": str(n), "v": value} for n, value in enumerate(values)]
+    by_key = sort.sort_key(order)
+    found = sorted(documents[::-1], key=lambda document: by_key(sort.key(order, document)))
+    assert [document["v"] for document in found] == values
+
+
+def test_an_array_sorts_by_its_lowest_or_highest() -> None:
+    document = {"_id": "1", "v": [5, 1, 3]}
+    assert sort.key(sort.parse(["v"]), document)[0] == ("2", 1)
+    assert sort.key(sort.parse(["-v"]), document)[0] == ("2", 5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        (None, (("_id", 1),)),
+        (["-a", "b"], (("a", -1), ("b", 1), ("_id", 1))),
+        ("-a", (("a", -1), ("_id", -1))),
+        ({"a": 1, "b": -1}, (("a", 1), ("b", -1), ("_id", -1))),
+        (["a", "-_id", "b"], (("a", 1), ("_id", -1))),
+    ],
+)
+def test_a_sort_ends_with_the_id(spec: Any, fields: tuple[tuple[str, int], ...]) -> None:
+    assert sort.parse(spec).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (["n", "o.y"], {"_id": "d1", "n": Decimal("5.0"), "o": {"y": {"z": 1}}}),
+        ("n,o.q", {"_id": "d1", "n": Decimal("5.0"), "o": {}}),
+        ({"items.k": 1, "_id": 0}, {"items": [{"k": 1}, {"k": 2}]}),
+        ({"_id": 1}, {"_id": "d1"}),
+        ({"tags.x": True}, {"_id": "d1", "tags": [[]]}),
+    ],
+)
+def test_a_projection_keeps_what_is_named(fields: Any, expected: dict[str, Any]) -> None:
+    project = projection.parse(fields)
+    assert project is not None
+    assert project(DOCUMENT) == expected
+
+
+def test_a_projection_drops_what_is_named() -> None:
+    project = projection.parse({"items.k": 0, "o.y": 0, "_owner": 0, "_id": 0})
+    assert project is not None
+    expected = {k: v for k, v in DOCUMENT.items() if k not in ("_id", "_owner")}
+    assert project(DOCUMENT) == {**expected, "items": [{"v": 5}, {}, 9], "o": {"x": None}}
+    assert projection.parse({"_id": 0}) is not None
+    assert projection.parse(None) is None
+
+
+@pytest.mark.parametrize("fields", [["a", "a.b"], ["a.b", "a"], ["a", "-b"], {"a": 2}, 5, ["a..b"]])
+def test_a_projection_that_contradicts_itself_is_refused(fields: Any) -> None:
+    with pytest.raises(Problem) as refused:
+        projection.parse(fields)
+    assert refused.value.code == "invalid_query"
