@@ -7,6 +7,7 @@ listening connection is down nothing is cached.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -106,7 +107,19 @@ def _start_listening() -> None:
     _listening.wait(2)
 
 
+def _forget_thread() -> None:
+    """A forked child has our memory, but not our thread: it begins anew."""
+    global _thread, _lock, _listening
+    # New locks: the parent's threads may have held the old ones at the fork.
+    _thread, _lock, _listening = None, threading.Lock(), threading.Event()
+    clear()
+
+
+os.register_at_fork(after_in_child=_forget_thread)
+
+
 def _listen_forever() -> None:
+    lost = False
     while True:
         try:
             # A connection of its own: the thread's Django connection is for requests.
@@ -116,10 +129,13 @@ def _listen_forever() -> None:
                 listener.execute(f"LISTEN {CHANNEL}")
                 clear()
                 _listening.set()
+                lost = False
                 for notice in listener.notifies():
                     forget(int(notice.payload))
         except (psycopg.Error, OSError) as error:
-            logger.warning("configuration is not cached until the database is back: %s", error)
+            if not lost:  # once for each loss, not for each attempt
+                logger.warning("configuration is not cached until the database is back: %s", error)
+            lost = True
         finally:
             _listening.clear()
             clear()

@@ -6,6 +6,7 @@ write pays for setting a flag, not for a round trip.
 """
 
 import logging
+import os
 import threading
 import time
 from typing import Final
@@ -47,6 +48,16 @@ def _start() -> None:
         if _thread is None:
             _thread = threading.Thread(target=_publish_forever, name="baas-wake", daemon=True)
             _thread.start()
+
+
+def _forget_thread() -> None:
+    """A forked child has our memory, but not our thread: it starts one when it needs it."""
+    global _thread, _starting, _flag
+    # New locks: the parent's threads may have held the old ones at the fork.
+    _thread, _starting, _flag = None, threading.Lock(), threading.Event()
+
+
+os.register_at_fork(after_in_child=_forget_thread)
 
 
 def _publish_forever() -> None:

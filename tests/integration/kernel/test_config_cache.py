@@ -1,7 +1,9 @@
 """The configuration cache: quick to answer, and quick to hear of changes."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 import psycopg
 import pytest
@@ -144,3 +146,20 @@ def test_settings_changed_by_one_request_count_for_the_next(
         origins = {"cors_origins": [f"https://{number}.example.com"]}
         client.patch(path, origins, token=project.secret_key)
         assert client.get(path, token=project.secret_key).json == origins
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that is what we look at
+def test_a_forked_child_does_not_believe_that_it_listens(
+    cache: ConfigCache[str], source: Source, project: TestProject
+) -> None:
+    wake = import_module("baas.kernel.events.wake")  # the package has a function of that name
+    wake.wake()
+    cache.get(project.id, "a")
+    child = os.fork()
+    if child == 0:
+        # Nothing but memory is looked at here: the child shares our sockets.
+        fresh = config_cache._thread is None and not config_cache._listening.is_set()
+        empty = not config_cache._entries
+        os._exit(0 if fresh and empty and wake._thread is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert config_cache._thread is not None
