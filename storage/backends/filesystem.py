@@ -36,8 +36,8 @@ class FilesystemStore(ObjectStore):
     """Keeps bytes below `root`, which is made when needed (mode 0700)."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._incoming = root / _INCOMING
+        self._root = str(root)
+        self._incoming = f"{root}/{_INCOMING}"
 
     def put(self, key: str, chunks: Iterable[bytes]) -> int:
         target = self._path(key)
@@ -52,9 +52,10 @@ class FilesystemStore(ObjectStore):
             finally:
                 os.close(descriptor)
             try:
-                self._make_directory(target.parent)
+                directory = os.path.dirname(target)
+                self._make_directory(directory)
                 os.rename(temporary, target)
-                _sync_directory(target.parent)
+                _sync_directory(directory)
             except OSError as error:
                 raise _store_error(error) from error
             temporary = None
@@ -65,7 +66,7 @@ class FilesystemStore(ObjectStore):
                     os.unlink(temporary)
 
     def _create(self) -> tuple[int, str]:
-        name = str(self._incoming / secrets.token_hex(16))
+        name = f"{self._incoming}/{secrets.token_hex(16)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             return os.open(name, flags, 0o600), name
@@ -73,16 +74,18 @@ class FilesystemStore(ObjectStore):
             self._make_directory(self._incoming)
             return os.open(name, flags, 0o600), name
 
-    def _make_directory(self, directory: Path) -> None:
+    def _make_directory(self, directory: str) -> None:
         """Make the directory, and its name in each parent durable."""
-        if directory.is_dir():
+        if os.path.isdir(directory):
             return
-        if directory != self._root:
-            self._make_directory(directory.parent)
-            directory.mkdir(mode=0o700, exist_ok=True)
-            _sync_directory(directory.parent)
-        else:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if directory == self._root:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            return
+        parent = os.path.dirname(directory)
+        self._make_directory(parent)
+        with suppress(FileExistsError):
+            os.mkdir(directory, mode=0o700)
+        _sync_directory(parent)
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> ByteStream:
         try:
@@ -105,10 +108,10 @@ class FilesystemStore(ObjectStore):
 
     def keys(self, prefix: str = "") -> Iterator[StoredKey]:
         parent = prefix.rpartition("/")[0]
-        for directory, _, names in os.walk(self._root / parent):
+        for directory, _, names in os.walk(f"{self._root}/{parent}"):
             if os.path.basename(directory) == _INCOMING:
                 continue
-            above = Path(directory).parent.relative_to(self._root).as_posix() if names else ""
+            above = os.path.relpath(os.path.dirname(directory), self._root) if names else ""
             for name in names:
                 key = name if above == "." else f"{above}/{name}"
                 if not key.startswith(prefix):
@@ -131,11 +134,11 @@ class FilesystemStore(ObjectStore):
         except FileNotFoundError:
             return 0
         for name in names:
-            path = self._incoming / name
+            path = f"{self._incoming}/{name}"
             # Every chunk that arrives moves the time forward. Gone meanwhile: it ended by itself.
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime <= limit:
-                    path.unlink()
+                if os.stat(path).st_mtime <= limit:
+                    os.unlink(path)
                     removed += 1
         return removed
 
@@ -149,11 +152,11 @@ class FilesystemStore(ObjectStore):
             raise _store_error(error) from error
         return {"kind": "filesystem", "free_bytes": space.f_bavail * space.f_frsize}
 
-    def _path(self, key: str) -> Path:
+    def _path(self, key: str) -> str:
         require_key(key)
         above, _, name = key.rpartition("/")
         fan = blake2b(name.encode(), digest_size=1).hexdigest()
-        return self._root / above / f".{fan}" / name
+        return f"{self._root}/{above}/.{fan}/{name}" if above else f"{self._root}/.{fan}/{name}"
 
 
 class _FileStream(ByteStream):
@@ -199,7 +202,7 @@ def _write(descriptor: int, chunks: Iterable[bytes]) -> int:
     return size
 
 
-def _sync_directory(directory: Path) -> None:
+def _sync_directory(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

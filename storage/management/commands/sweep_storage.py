@@ -1,4 +1,4 @@
-"""`manage sweep_storage`: what the hourly sweep does, now."""
+"""`manage.py sweep_storage`: what the hourly sweep does, now."""
 
 from typing import Any
 
