@@ -106,6 +106,8 @@ MAX_SYNC_INVOKES = env.integer("BAAS_MAX_SYNC_INVOKES", 16)
 # Deliveries that are leased at a time, by all workers together and of one project.
 MAX_IN_FLIGHT = env.integer("BAAS_MAX_IN_FLIGHT", 1000)
 MAX_IN_FLIGHT_PER_PROJECT = env.integer("BAAS_MAX_IN_FLIGHT_PER_PROJECT", 500)
+# How long work may wait in the broker, and how long a dead worker's work stays with it.
+DELIVERY_LEASE_S = env.number("BAAS_DELIVERY_LEASE_S", 30.0)
 WORKER_RUNS = env.integer("BAAS_WORKER_RUNS", 32)  # functions that a worker runs at once
 FUNCTION_RECORD_RETENTION_DAYS = env.integer("BAAS_FUNCTION_RECORD_RETENTION_DAYS", 30)
 

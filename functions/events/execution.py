@@ -68,9 +68,11 @@ def run_batch(leases: Sequence[Lease]) -> None:
     waiting = iter(ready)
     window = min([WINDOW, *(item.version.max_concurrency for item in ready)])
     running: set[Future[Ended]] = {_pool().submit(_run, item) for item in islice(waiting, window)}
-    renew_at = time.monotonic() + ledger.RENEW_S
+    # Leases are renewed while their runs go on, so they outlive every timeout.
+    renew_s = settings.DELIVERY_LEASE_S / 5
+    renew_at = time.monotonic() + renew_s
     while running:
-        done, running = wait(running, timeout=ledger.RENEW_S, return_when=FIRST_COMPLETED)
+        done, running = wait(running, timeout=renew_s, return_when=FIRST_COMPLETED)
         running |= {_pool().submit(_run, item) for item in islice(waiting, len(done))}
         if done:
             ended = [future.result() for future in done]
@@ -79,7 +81,7 @@ def run_batch(leases: Sequence[Lease]) -> None:
                 del unsettled[item.ready.delivery.lease.id]
         if unsettled and time.monotonic() >= renew_at:
             _renew(list(unsettled.values()))
-            renew_at = time.monotonic() + ledger.RENEW_S
+            renew_at = time.monotonic() + renew_s
 
 
 def _prepare(started: Iterable[Started]) -> tuple[list[Ready], list[Settlement]]:

@@ -15,15 +15,12 @@ from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
 import orjson
+from django.conf import settings
 
 from baas.kernel import db, ids
 from baas.kernel.events import after_commit
 from functions import records
 
-# How long work may wait in the broker, and how long a dead worker's work stays with it. Whoever
-# runs a function renews its lease, so that the lease outlives every timeout.
-LEASE_S: Final = 30.0
-RENEW_S: Final = 5.0
 CALL_ATTEMPTS: Final = 3  # of asynchronous calls
 CALL_BACKOFF_S: Final = 1.0
 CALL_MAX_AGE_S: Final = 6 * 3600
@@ -205,7 +202,9 @@ RETURNING d.id, d.epoch, d.function_id
 
 def lease(*, total: int, per_project: int) -> list[Leased]:
     """Take what is due, fairly across projects; at most `total` are leased at any time."""
-    rows = db.fetch_all(LEASE, {"total": total, "per_project": per_project, "lease_s": LEASE_S})
+    rows = db.fetch_all(
+        LEASE, {"total": total, "per_project": per_project, "lease_s": settings.DELIVERY_LEASE_S}
+    )
     return [Leased(lease=Lease(row[0], row[1]), function_id=row[2]) for row in rows]
 
 
@@ -251,7 +250,7 @@ WHERE d.id = l.id AND d.epoch = l.epoch AND d.state = 'running'
 
 def renew(leases: Sequence[Lease]) -> None:
     """Keep leases whose runs go on."""
-    db.execute(RENEW, {**_arrays(leases), "lease_s": LEASE_S})
+    db.execute(RENEW, {**_arrays(leases), "lease_s": settings.DELIVERY_LEASE_S})
 
 
 EVENT_COLUMNS: Final[LiteralString] = (
@@ -286,7 +285,9 @@ _FIRST_OF_EVENT: Final = 21
 
 def start(leases: Sequence[Lease], max_depth: int) -> list[Started]:
     """Begin the runs of those leases that are still current and have not begun."""
-    rows = db.fetch_all(START, {**_arrays(leases), "lease_s": LEASE_S, "max_depth": max_depth})
+    rows = db.fetch_all(
+        START, {**_arrays(leases), "lease_s": settings.DELIVERY_LEASE_S, "max_depth": max_depth}
+    )
     return [
         Started(
             lease=Lease(row[0], row[1]),

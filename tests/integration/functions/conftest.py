@@ -123,10 +123,16 @@ class Pipeline:
     """The dispatcher and a worker in this thread; `sent` has the batches between them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from baas.kernel import db
         from functions.events import transport
         from functions.events.dispatcher import Dispatcher, ensure_reader
 
         ensure_reader()
+        # What other tests left waiting is not this test's.
+        db.execute(
+            "UPDATE functions_delivery SET state = 'dead', reason = 'left by a test'"
+            " WHERE state IN ('pending', 'running')"
+        )
         self.dispatcher = Dispatcher()
         self.sent: list[Any] = []
         monkeypatch.setattr(transport, "send", self.sent.append)

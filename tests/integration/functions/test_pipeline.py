@@ -123,6 +123,26 @@ def test_a_batch_that_a_worker_took_to_its_grave_runs_again(
     assert delivery["errors"][0]["type"] == "WorkerLost"
 
 
+def test_a_function_that_takes_its_workers_along_dies_by_its_budget(
+    functions: Functions, pipeline: Pipeline, runner: FakeRunner
+) -> None:
+    from functions import calls
+    from functions.events import ledger
+
+    functions.deploy("killer", lambda event, spec: None)
+    functions.trigger("t", "killer", CUSTOM, retry={"max_attempts": 2})
+    functions.publish("com.acme.x")
+    for _ in range(2):
+        pipeline.dispatch()
+        assert ledger.start(pipeline.sent[0], calls.MAX_DEPTH)[0].may_run
+        pipeline.lose_workers()
+    pipeline.step()
+    assert runner.specs == []
+    [delivery] = functions.deliveries()
+    assert (delivery["state"], delivery["attempts"]) == ("dead", 2)
+    assert delivery["reason"] == "attempts_exhausted"
+
+
 def test_a_message_that_the_broker_lost_costs_no_attempt(
     listen: Functions, pipeline: Pipeline, seen: list[Any]
 ) -> None:
