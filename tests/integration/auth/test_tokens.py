@@ -186,6 +186,29 @@ def test_keys_rotate_without_sign_outs(client: Client, project: TestProject, sig
     assert len(client.get(f"{project.path}/.well-known/jwks.json").json["keys"]) == 1
 
 
+def test_the_command_rotates_a_projects_key(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from django.core.management import CommandError, call_command
+
+    from auth import signing_keys
+
+    before = signing_keys.in_force(project.id).kid
+    call_command("rotate_signing_key", project.slug)
+    after = signing_keys.in_force(project.id).kid
+    assert after != before
+    assert after in capsys.readouterr().out
+    with pytest.raises(CommandError):
+        call_command("rotate_signing_key", "no-such-project")
+
+
+def test_a_token_from_a_node_whose_clock_is_ahead_is_let_in(
+    client: Client, project: TestProject, sign_up: Any
+) -> None:
+    token = _changed(iat=int(time.time()) + 5)(sign_up()["access_token"], project)
+    assert client.get(f"{project.path}/auth/me", token=token).status == 200
+
+
 def test_private_keys_are_encrypted_and_bound_to_their_row(project: TestProject) -> None:
     from auth import signing_keys
     from baas.kernel import db, encryption
