@@ -6,10 +6,14 @@ class FunctionsConfig(AppConfig):
     label = "baas_functions"
 
     def ready(self) -> None:
+        from auth import lockout, sessions
         from baas.kernel import health, metrics, projects
         from functions import hosting, removal
+        from functions.events import housekeeping
         from functions.events.metrics import Ledger
 
         projects.on_delete(removal.delete_project)
         health.register("function_host", hosting.check)
         metrics.register_live(Ledger())
+        housekeeping.register("ended sessions", sessions.sweep)
+        housekeeping.register("failed sign-ins", lockout.sweep)
