@@ -1,7 +1,7 @@
 """Collections: their configuration, and the tables, indexes and statements that follow from it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
@@ -52,6 +52,8 @@ class Collection:
     ttl_field: str | None = None
     max_docs: int | None = None
     rules: Mapping[Action, Rule] = field(default_factory=dict)
+    # The texts of lists by the shape of their query (see listing); they die with this value.
+    plans: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def table(self) -> sql.Identifier:

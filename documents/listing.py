@@ -9,12 +9,14 @@ from baas.kernel import cursors, db
 from documents import access, collections, wire
 from documents.access import Caller
 from documents.collections import Collection
-from documents.query import EVERYTHING, Node, Parameters, parse, projection, sort, to_sql
+from documents.query import EVERYTHING, Node, Parameters, parse, projection, sort
 from documents.query.problems import invalid_query
 from documents.query.projection import Project
 from documents.query.sort import BY_ID, Sort
+from documents.query.to_sql import Condition, compile_condition, shape
 
 MAX_SKIP: Final = 1_000_000
+MAX_PLANS: Final = 256  # kept per collection and process
 MEMBERS: Final = frozenset({"filter", "sort", "limit", "skip", "cursor", "fields", "count"})
 
 Row = tuple[Any, ...]
@@ -90,19 +92,61 @@ def statement(caller: Caller, name: str, query: Query) -> tuple[bytes, dict[str,
 def _statement(
     collection: Collection, query: Query, readable: sql.Composable
 ) -> tuple[bytes, dict[str, Any]]:
-    parameters = Parameters()
-    where = _where(collection, query.filter, parameters, readable)
+    plan = _plan(collection, query.filter, query.sort)
+    values = plan.condition.bind(query.filter)
+    behind = b""
     if query.after is not None:
-        behind = sort.after(query.sort, query.after, parameters, collection.scalars)
-        where = sql.SQL("{} AND {}").format(where, behind)
-    composed = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
-        collection.statements.select,
-        where,
-        sort.order_by(query.sort, parameters, collection.scalars),
-        parameters.add(query.limit + 1, "bigint"),
-        parameters.add(query.skip, "bigint"),
+        parameters = Parameters("c")
+        condition = sort.after(query.sort, query.after, parameters, collection.scalars)
+        behind = b" AND " + condition.as_bytes(db.raw())
+        values |= parameters.values
+    values["limit"] = query.limit + 1
+    values["skip"] = query.skip
+    text = (
+        plan.select
+        + _where(plan, readable)
+        + behind
+        + plan.order_by
+        + b" LIMIT %(limit)s::bigint OFFSET %(skip)s::bigint"
     )
-    return composed.as_bytes(db.raw()), parameters.values
+    return text, values
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The texts of a list's statement that are the same for all queries of the same shape."""
+
+    condition: Condition
+    select: bytes
+    count: bytes
+    where: bytes
+    order_by: bytes
+
+
+def _plan(collection: Collection, filter: Node, order: Sort) -> Plan:
+    """Composed once for each shape of a query, kept with the collection."""
+    key = (shape(filter), order)
+    plan: Plan | None = collection.plans.get(key)
+    if plan is None:
+        connection = db.raw()
+        condition = compile_condition(filter, collection.scalars)
+        plan = Plan(
+            condition,
+            collection.statements.select.as_bytes(connection),
+            collection.statements.count.as_bytes(connection),
+            condition.sql.as_bytes(connection),
+            b" ORDER BY " + sort.order_by(order, collection.scalars).as_bytes(connection),
+        )
+        if len(collection.plans) >= MAX_PLANS:
+            collection.plans.clear()
+        collection.plans[key] = plan
+    return plan
+
+
+def _where(plan: Plan, readable: sql.Composable) -> bytes:
+    if readable == access.EVERY_ROW:
+        return b" WHERE " + plan.where
+    return b" WHERE (" + readable.as_bytes(db.raw()) + b") AND " + plan.where
 
 
 def count(caller: Caller, name: str, filter: Node) -> int:
@@ -120,19 +164,8 @@ def _readable(caller: Caller, name: str) -> Collection | None:
     return found
 
 
-def _where(
-    collection: Collection, filter: Node, parameters: Parameters, readable: sql.Composable
-) -> sql.Composable:
-    condition = to_sql(filter, parameters, collection.scalars)
-    if readable == access.EVERY_ROW:
-        return condition
-    return sql.SQL("({}) AND {}").format(readable, condition)
-
-
 def _count(collection: Collection, filter: Node, readable: sql.Composable) -> int:
-    parameters = Parameters()
-    where = _where(collection, filter, parameters, readable)
-    composed = sql.SQL("{} WHERE {}").format(collection.statements.count, where)
-    row = db.fetch_one(composed, parameters.values)
+    plan = _plan(collection, filter, BY_ID)
+    row = db.fetch_one(plan.count + _where(plan, readable), plan.condition.bind(filter))
     assert row is not None  # noqa: S101 - count(*) has one row
     return int(row[0])

@@ -107,7 +107,7 @@ def _select(query: LiveQuery, limit: int) -> list[Entry]:
     statement = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {}").format(
         collection.statements.select,
         sql.SQL(" AND ").join(where),
-        order_by(query.sort, parameters, collection.scalars),
+        order_by(query.sort, collection.scalars),
         parameters.add(limit, "bigint"),
     )
     entries: list[Entry] = []

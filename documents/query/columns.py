@@ -23,6 +23,11 @@ def literal(text: str) -> sql.Composable:
     return sql.SQL(quoted.replace("%", "%%"))
 
 
+def path_array(path: tuple[str, ...]) -> sql.Composable:
+    """The steps as text[]."""
+    return sql.SQL("ARRAY[{}]::text[]").format(sql.SQL(", ").join(map(literal, path)))
+
+
 def value(path: tuple[str, ...]) -> sql.Composable:
     """The jsonb at a path of objects; NULL when missing or behind an array."""
     return sql.SQL("(doc -> {})").format(sql.SQL(" -> ").join(map(literal, path)))

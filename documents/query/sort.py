@@ -119,14 +119,13 @@ def _value_key(value: Any) -> tuple[str, int | Decimal]:
 
 
 def _expressions(
-    field: str, direction: Direction, parameters: Parameters, scalars: Collection[str]
+    field: str, direction: Direction, scalars: Collection[str]
 ) -> list[sql.Composable]:
     if field in columns.SYSTEM or field in scalars:
         return columns.keys(field)
     path = tuple(field.split("."))
-    steps = parameters.add(list(path), "text[]")
     lowest_or_highest = sql.SQL("documents_sort_value(doc, {}, {})").format(
-        steps, sql.SQL("true" if direction < 0 else "false")
+        columns.path_array(path), sql.SQL("true" if direction < 0 else "false")
     )
     if paths.has_index(path):
         value: sql.Composable = lowest_or_highest
@@ -137,15 +136,13 @@ def _expressions(
     return columns.value_keys(value)
 
 
-def order_by(
-    sort: Sort, parameters: Parameters, scalars: Collection[str] = frozenset()
-) -> sql.Composable:
+def order_by(sort: Sort, scalars: Collection[str] = frozenset()) -> sql.Composable:
     """The terms of ORDER BY."""
     return sql.SQL(", ").join(
         [
             sql.SQL("{} {}").format(expression, sql.SQL("DESC" if direction < 0 else "ASC"))
             for field, direction in sort.fields
-            for expression in _expressions(field, direction, parameters, scalars)
+            for expression in _expressions(field, direction, scalars)
         ]
     )
 
@@ -188,7 +185,7 @@ def _behind(
 ) -> tuple[sql.Composable, sql.Composable]:
     """What comes behind the place, and what stands at it."""
     symbol = sql.SQL("<" if direction < 0 else ">")
-    expressions = _expressions(field, direction, parameters, scalars)
+    expressions = _expressions(field, direction, scalars)
     if field in _PLAIN:
         if not isinstance(place, str):
             raise invalid_query("the cursor belongs to another query", "cursor")

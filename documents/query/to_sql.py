@@ -10,15 +10,19 @@ arrays of arrays apart.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, LiteralString
+from operator import itemgetter
+from typing import Any, Final, LiteralString, TypeAlias
 
 from psycopg import sql
 
 from documents import values
 from documents.query import columns, paths
 from documents.query.ast import And, Compare, Exists, In, Node, Not, Operator, Or, Path
+
+Make: TypeAlias = Callable[[Any], Any]
 
 TRUE: Final = sql.SQL("true")
 FALSE: Final = sql.SQL("false")
@@ -30,9 +34,12 @@ _SYMBOLS: Final[dict[Operator, LiteralString]] = {
     "lte": "<=",
 }
 # The first character of documents_sort_text for each type, and what comes after all of its kind.
-_STRING, _STRING_END = "3", "4"
-_BOOLEAN, _BOOLEAN_END = "8", "9"
-_DATE, _DATE_END = "9", ":"
+_STRING, _BOOLEAN, _DATE = "3", "8", "9"
+_BRACKETS: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
+    "string": ("3", "4"),
+    "boolean": ("8", "9"),
+    "date": ("9", ":"),
+}
 _TIMES: Final[dict[str, LiteralString]] = {
     "_createdAt": "created_at",
     "_updatedAt": "updated_at",
@@ -49,7 +56,22 @@ class Parameters:
     def add(self, value: Any, cast: LiteralString) -> sql.Composable:
         name = f"{self._prefix}{len(self.values)}"
         self.values[name] = value
-        return sql.SQL("{}::{}").format(sql.Placeholder(name), sql.SQL(cast))
+        return _placeholder(name, cast)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled filter: good for every filter of the same `shape`."""
+
+    sql: sql.Composable
+    # parameter, the number of the leaf whose value it is made of, and how
+    sources: tuple[tuple[str, int, Make], ...]
+
+    def bind(self, node: Node) -> dict[str, Any]:
+        """The parameters for a filter of that shape."""
+        found: list[Any] = []
+        _leaves(node, found)
+        return {name: make(found[leaf]) for name, leaf, make in self.sources}
 
 
 def to_sql(
@@ -59,13 +81,119 @@ def to_sql(
 
     `scalars` are the fields of which the table makes sure that no array is on their way.
     """
-    return _Compiler(parameters, scalars).node(node)
+    condition = compile_condition(node, scalars, first=len(parameters.values))
+    parameters.values.update(condition.bind(node))
+    return condition.sql
+
+
+def compile_condition(
+    node: Node, scalars: Collection[str] = frozenset(), *, first: int = 0
+) -> Condition:
+    """As `to_sql`, without the values: keep it under `shape(node)`. `first` numbers its names."""
+    compiler = _Compiler(scalars, first)
+    composed = compiler.node(node)
+    return Condition(composed, tuple(compiler.sources))
+
+
+def shape(node: Node) -> Hashable:
+    """What is the same for all filters that compile to the same text."""
+    match node:
+        case Compare(path, op, value):
+            return (path, op, _kind(value))
+        case In(path, candidates):
+            return (path, tuple([_kind(value) for value in candidates]))
+        case Exists(path):
+            return path
+        case Not(part):
+            return ("!", shape(part))
+        case And(parts):
+            return ("&", *[shape(part) for part in parts])
+        case Or(parts):
+            return ("|", *[shape(part) for part in parts])
+
+
+def _kind(value: Any) -> str:
+    """All that the compiler looks at in a value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | Decimal():
+            return "number"
+        case str():
+            return "string"
+        case dict() if "$date" in value:
+            return "date"
+    return "json"
+
+
+def _leaves(node: Node, found: list[Any]) -> None:
+    """The values of a filter, in the order in which the compiler meets them."""
+    match node:
+        case Compare():
+            found.append(node.value)
+        case In():
+            found.append(node.values)
+        case Not(part):
+            _leaves(part, found)
+        case And(parts) | Or(parts):
+            for part in parts:
+                _leaves(part, found)
+
+
+def _placeholder(name: str, cast: LiteralString) -> sql.Composable:
+    return sql.SQL("{}::{}").format(sql.Placeholder(name), sql.SQL(cast))
+
+
+# How parameters are made of values.
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _after(pick: Make, make: Make) -> Make:
+    return make if pick is _itself else lambda value: make(pick(value))
+
+
+def _strings(candidates: Any) -> list[str]:
+    return [value for value in candidates if isinstance(value, str)]
+
+
+def _numbers(candidates: Any) -> list[str]:
+    return [str(value) for value in candidates if _kind(value) == "number"]
+
+
+def _sort_texts(candidates: Any) -> list[str]:
+    return [sort_text(value) for value in candidates if _kind(value) not in ("number", "json")]
+
+
+def _json(value: Any) -> str:
+    return values.dumps(value).decode()
+
+
+def _variables(value: Any) -> str:
+    return _json({"v": _bare(value)})
+
+
+def _date(value: Any) -> str:
+    text: str = value["$date"]
+    return text
 
 
 class _Compiler:
-    def __init__(self, parameters: Parameters, scalars: Collection[str]) -> None:
-        self._parameters = parameters
+    def __init__(self, scalars: Collection[str], first: int) -> None:
+        self.sources: list[tuple[str, int, Make]] = []
         self._scalars = scalars
+        self._first = first
+        self._leaf = -1  # which leaf is being compiled
+
+    def _add(self, make: Make, cast: LiteralString) -> sql.Composable:
+        """A parameter that is made from the value of the present leaf."""
+        name = f"q{self._first + len(self.sources)}"
+        self.sources.append((name, self._leaf, make))
+        return _placeholder(name, cast)
 
     def node(self, node: Node) -> sql.Composable:
         match node:
@@ -76,59 +204,60 @@ class _Compiler:
             case Not(part):
                 return sql.SQL("NOT ({})").format(self.node(part))
             case Compare(path, op, value):
-                return self._compare(path, op, value)
+                self._leaf += 1
+                return self._compare(path, op, _kind(value), _itself)
             case In(path, candidates):
-                return self._in(path, candidates)
+                self._leaf += 1
+                return self._in(path, [_kind(value) for value in candidates])
             case Exists(path):
                 return self._exists(path)
 
-    def _compare(self, path: Path, op: Operator, value: Any) -> sql.Composable:
+    def _compare(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
+        """`pick` takes the value from the leaf's."""
         if len(path) == 1 and path[0] in columns.SYSTEM:
-            return self._system(path[0], op, value)
-        plain = not isinstance(value, dict | list) or values.is_date(value)
-        if ".".join(path) in self._scalars and plain:
-            return self._indexed(path, op, value)
-        if paths.has_index(path) or not plain:
-            return self._reached(path, op, value)
-        if value is None:
-            return self._jsonpath("doc", _null_path(path), {})
-        return self._jsonpath("doc", _steps(path) + _test(op, value), {"v": _bare(value)})
+            return self._system(path[0], op, kind, pick)
+        if ".".join(path) in self._scalars and kind != "json":
+            return self._indexed(path, op, kind, pick)
+        if paths.has_index(path) or kind == "json":
+            return self._reached(path, op, kind, pick)
+        if kind == "null":
+            return self._jsonpath("doc", _null_path(path))
+        return self._jsonpath("doc", _steps(path) + _test(op, kind), _after(pick, _variables))
 
     # System fields are columns.
 
-    def _system(self, field: str, op: Operator, value: Any) -> sql.Composable:
+    def _system(self, field: str, op: Operator, kind: str, pick: Make) -> sql.Composable:
         symbol = sql.SQL(_SYMBOLS[op])
         if field in _TIMES:
-            if not values.is_date(value):
+            if kind != "date":
                 return FALSE
-            moment = self._parameters.add(value["$date"], "timestamptz")
+            moment = self._add(_after(pick, _date), "timestamptz")
             return sql.SQL("{} {} {}").format(sql.SQL(_TIMES[field]), symbol, moment)
         if field == "_version":
-            if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            if kind != "number":
                 return FALSE
-            number = self._parameters.add(str(value), "numeric")
-            return sql.SQL("version {} {}").format(symbol, number)
-        if field == "_owner" and value is None:
+            return sql.SQL("version {} {}").format(symbol, self._add(_after(pick, str), "numeric"))
+        if field == "_owner" and kind == "null":
             return sql.SQL("owner IS NULL")
-        if not isinstance(value, str):
+        if kind != "string":
             return FALSE
-        text = self._parameters.add(value, "text")
+        text = self._add(pick, "text")
         if field == "_id":
             return sql.SQL("_id {} {}").format(symbol, text)
         return sql.SQL("(owner IS NOT NULL AND owner {} {})").format(symbol, text)
 
     # Fields with an index, free of arrays.
 
-    def _indexed(self, path: Path, op: Operator, value: Any) -> sql.Composable:
+    def _indexed(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
         text, number = columns.value_keys(columns.value(path))
-        if value is None:
+        if kind == "null":
             return sql.SQL("({} = '1' AND {} = 0)").format(text, number)
-        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if kind == "number":
             return sql.SQL("({} = '2' AND {} {} {})").format(
-                text, number, sql.SQL(_SYMBOLS[op]), self._parameters.add(str(value), "numeric")
+                text, number, sql.SQL(_SYMBOLS[op]), self._add(_after(pick, str), "numeric")
             )
-        start, end = _bracket(value)
-        bound = self._parameters.add(sort_text(value), "text")
+        start, end = _BRACKETS[kind]
+        bound = self._add(_after(pick, sort_text), "text")
         if op == "eq":
             return sql.SQL("({} = {} AND {} = 0)").format(text, bound, number)
         if op in ("gt", "gte"):
@@ -141,51 +270,49 @@ class _Compiler:
 
     # Everything else.
 
-    def _reached(self, path: Path, op: Operator, value: Any) -> sql.Composable:
+    def _reached(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
         """The general case: look at each value that the path reaches."""
         return sql.SQL("EXISTS (SELECT FROM documents_reach(doc, {}) AS r(v) WHERE {})").format(
-            self._parameters.add(list(path), "text[]"), self._leaf(op, value)
+            columns.path_array(path), self._leaf_test(op, kind, pick)
         )
 
-    def _leaf(self, op: Operator, value: Any) -> sql.Composable:
+    def _leaf_test(self, op: Operator, kind: str, pick: Make) -> sql.Composable:
         """A test of the reached value `v`, NULL when missing."""
-        if value is None:
+        if kind == "null":
             return sql.SQL("(v IS NULL OR jsonb_path_exists(v, '$ ? (@ == null)'))").format()
-        if isinstance(value, dict | list) and not values.is_date(value):
-            same = self._parameters.add(values.dumps(value).decode(), "jsonb")
+        if kind == "json":
+            same = self._add(_after(pick, _json), "jsonb")
             return sql.SQL(
                 "(v = {same} OR (jsonb_typeof(v) = 'array' AND EXISTS (SELECT FROM"
                 " jsonb_array_elements(CASE jsonb_typeof(v) WHEN 'array' THEN v ELSE '[]' END)"
                 " AS e(item) WHERE item = {same})))"
             ).format(same=same)
-        return self._jsonpath("v", "$" + _test(op, value), {"v": _bare(value)})
+        return self._jsonpath("v", "$" + _test(op, kind), _after(pick, _variables))
 
-    def _in(self, path: Path, candidates: tuple[Any, ...]) -> sql.Composable:
-        if not candidates:
+    def _in(self, path: Path, kinds: list[str]) -> sql.Composable:
+        if not kinds:
             return FALSE
         if path == ("_id",):
-            texts = [value for value in candidates if isinstance(value, str)]
-            return sql.SQL("_id = ANY({})").format(self._parameters.add(texts, "text[]"))
+            return sql.SQL("_id = ANY({})").format(self._add(_strings, "text[]"))
         if ".".join(path) in self._scalars:
-            return self._indexed_in(path, candidates)
-        return _join(" OR ", [self._compare(path, "eq", value) for value in candidates], FALSE)
+            return self._indexed_in(path, kinds)
+        parts = [
+            self._compare(path, "eq", kind, itemgetter(place)) for place, kind in enumerate(kinds)
+        ]
+        return _join(" OR ", parts, FALSE)
 
-    def _indexed_in(self, path: Path, candidates: tuple[Any, ...]) -> sql.Composable:
+    def _indexed_in(self, path: Path, kinds: list[str]) -> sql.Composable:
         text, number = columns.value_keys(columns.value(path))
-        numbers, texts, rest = [], [], []
-        for value in candidates:
-            if isinstance(value, dict | list) and not values.is_date(value):
-                rest.append(value)
-            elif isinstance(value, int | Decimal) and not isinstance(value, bool):
-                numbers.append(str(value))
-            else:
-                texts.append(sort_text(value))
-        parts = [self._compare(path, "eq", value) for value in rest]
-        if numbers:
-            some = self._parameters.add(numbers, "numeric[]")
+        parts = [
+            self._compare(path, "eq", kind, itemgetter(place))
+            for place, kind in enumerate(kinds)
+            if kind == "json"
+        ]
+        if "number" in kinds:
+            some = self._add(_numbers, "numeric[]")
             parts.append(sql.SQL("({} = '2' AND {} = ANY({}))").format(text, number, some))
-        if texts:
-            some = self._parameters.add(texts, "text[]")
+        if any(kind not in ("json", "number") for kind in kinds):
+            some = self._add(_sort_texts, "text[]")
             parts.append(sql.SQL("{} = ANY({})").format(text, some))
         return _join(" OR ", parts, FALSE)
 
@@ -193,21 +320,21 @@ class _Compiler:
         if len(path) == 1:
             if path[0] in columns.SYSTEM:
                 return TRUE
-            return sql.SQL("doc ? {}").format(self._parameters.add(path[0], "text"))
+            return sql.SQL("doc ? {}").format(columns.literal(path[0]))
         if paths.has_index(path):
             return sql.SQL(
                 "EXISTS (SELECT FROM documents_reach(doc, {}) AS r(v) WHERE v IS NOT NULL)"
-            ).format(self._parameters.add(list(path), "text[]"))
-        return self._jsonpath("doc", _steps(path), {})
+            ).format(columns.path_array(path))
+        return self._jsonpath("doc", _steps(path))
 
     def _jsonpath(
-        self, column: LiteralString, path: str, variables: dict[str, Any]
+        self, column: LiteralString, path: str, variables: Make | None = None
     ) -> sql.Composable:
         # In silent mode errors (a number against a text) are "no", as they should be.
-        return sql.SQL("coalesce(jsonb_path_exists({}, {}, {}, true), false)").format(
+        return sql.SQL("coalesce(jsonb_path_exists({}, {}::jsonpath, {}, true), false)").format(
             sql.SQL(column),
-            self._parameters.add(path, "jsonpath"),
-            self._parameters.add(values.dumps(variables).decode(), "jsonb"),
+            columns.literal(path),
+            self._add(variables, "jsonb") if variables else sql.SQL("'{}'"),
         )
 
 
@@ -229,14 +356,6 @@ def sort_text(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-def _bracket(value: Any) -> tuple[LiteralString, LiteralString]:
-    if isinstance(value, bool):
-        return _BOOLEAN, _BOOLEAN_END
-    if isinstance(value, str):
-        return _STRING, _STRING_END
-    return _DATE, _DATE_END
-
-
 def _join(
     word: LiteralString, parts: list[sql.Composable], when_empty: sql.Composable
 ) -> sql.Composable:
@@ -251,14 +370,11 @@ def _steps(path: Path) -> str:
     return "$" + "".join(["." + json.dumps(step) for step in path])
 
 
-def _test(op: Operator, value: Any) -> str:
+def _test(op: Operator, kind: str) -> str:
     """A jsonpath filter: the type is asked first, because comparisons would open arrays."""
     symbol = "==" if op == "eq" else _SYMBOLS[op]
-    if values.is_date(value):
+    if kind == "date":
         return f' ? (@.type() == "object" && @."$date" {symbol} $v)'
-    kind = (
-        "boolean" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
-    )
     return f' ? (@.type() == "{kind}" && @ {symbol} $v)'
 
 

@@ -112,13 +112,13 @@ def test_a_sort_has_the_same_order_and_cursors_split_it(
     ids = [document["_id"] for document in expected]
     for known in (set(), scalars(documents, set(spec))):
         parameters = Parameters()
-        statement = SELECT.format(sql.SQL("true"), sort.order_by(order, parameters, known))
+        statement = SELECT.format(sql.SQL("true"), sort.order_by(order, known))
         rows = db.fetch_all(statement, parameters.values)
         assert [row[0] for row in rows] == ids, (spec, known)
 
         parameters = Parameters()
         place = sort.position(order, expected[cut])
         behind = sort.after(order, place, parameters, known)
-        statement = SELECT.format(behind, sort.order_by(order, parameters, known))
+        statement = SELECT.format(behind, sort.order_by(order, known))
         rows = db.fetch_all(statement, parameters.values)
         assert [row[0] for row in rows] == ids[cut + 1 :], (spec, known, place)

@@ -97,7 +97,8 @@ def test_values_of_different_types_have_an_order() -> None:
     order = sort.parse(["v"])
     documents = [{"_id": str(n), "v": value} for n, value in enumerate(values)]
     by_key = sort.sort_key(order)
-    found = sorted(documents[::-1], key=lambda document: by_key(sort.key(order, document)))
+    documents.reverse()
+    found = sorted(documents, key=lambda document: by_key(sort.key(order, document)))
     assert [document["v"] for document in found] == values
 
 
