@@ -177,7 +177,7 @@ ROUTES: Final = [
         path=AUTH + "/sign-up",
         handler=sign_up,
         summary="Make an account with e-mail and password, and sign in",
-        idempotency="after",
+        idempotency="atomic",
         openapi={
             "requestBody": body({**_EMAIL_AND_PASSWORD, **_DATA}, ["email", "password"]),
             "responses": reply(201, GRANT),

@@ -40,7 +40,8 @@ def run(
 ) -> Response:
     """The first reply to this key, or `handle()`'s, stored for the next time.
 
-    Refusals (4xx) are stored too; failures (5xx, 429) are not, so they can be tried again.
+    Refusals (4xx) are stored too; failures (5xx, 429) are not, so they can be tried again, nor is
+    401, so that nobody fills the table without being anybody.
     Raises Conflict `idempotency_in_progress` when the first call takes longer than 10 s, and
     Invalid `idempotency_key_reused` when the key came with another body.
     """
@@ -118,7 +119,7 @@ def _stored(scope: bytes, body_hash: bytes) -> Response | None:
 
 
 def _store(scope: bytes, body_hash: bytes, response: Response) -> None:
-    if response.status >= 500 or response.status == 429:
+    if response.status >= 500 or response.status in (401, 429):
         return
     body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
     response.body = body

@@ -210,6 +210,17 @@ def test_a_repeated_sign_up_with_its_key_gets_the_first_reply(
     assert len(project.events()) == 1
 
 
+def test_a_repeated_sign_up_that_was_refused_is_refused_again(
+    client: Client, project: TestProject, sign_up: Any
+) -> None:
+    sign_up()
+    body = {"email": "alice@example.com", "password": PASSWORD}
+    headers = {"Idempotency-Key": "k"}
+    replies = [client.post(f"{project.path}/auth/sign-up", body, headers=headers) for _ in range(2)]
+    assert [reply.code for reply in replies] == ["email_taken", "email_taken"]
+    assert len(project.events()) == 1
+
+
 def test_stored_first_replies_do_not_hold_tokens_in_clear(
     client: Client, project: TestProject
 ) -> None:

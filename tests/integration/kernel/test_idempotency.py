@@ -10,7 +10,16 @@ from django.db import connection, transaction
 
 from baas.kernel import db, idempotency, ids
 from baas.kernel.http.request import Response, json_response
-from baas.kernel.problems import Conflict, Internal, Invalid, Malformed, NotFound, Problem, TooMany
+from baas.kernel.problems import (
+    Conflict,
+    Internal,
+    Invalid,
+    Malformed,
+    NotFound,
+    Problem,
+    TooMany,
+    Unauthenticated,
+)
 from tests.installation import Client, TestProject
 
 
@@ -105,7 +114,7 @@ def test_a_refusal_is_repeated_and_a_failure_is_not(key: str, mode: str) -> None
     refusal = Counter(error=NotFound("Not there."))
     assert [run(refusal, key=key, mode=mode).status for _ in range(2)] == [404, 404]
     assert refusal.calls == 1
-    for error in (Internal("Broken."), TooMany("Wait.")):
+    for error in (Internal("Broken."), TooMany("Wait."), Unauthenticated("Who are you?")):
         failure = Counter(error=error)
         for _ in range(2):
             assert run(failure, key=key + error.code, mode=mode).status == error.status
