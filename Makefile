@@ -20,7 +20,7 @@ help: ## list the targets
 
 .PHONY: up
 up: runtime ## run the whole product on BAAS_PORT (8000), data in BAAS_DATA_DIR (.baas)
-	@exec $(BIN)/python -m baas.cli up
+	@exec $(BIN)/python -m baas.cli up --with-parent
 
 .PHONY: demo
 demo: dev ## start a stack of its own, run the photo album against it, stop it

@@ -6,6 +6,7 @@ import time
 
 from baas.embedded import config, datadir, runfile, stack
 from baas.embedded.errors import StackError
+from baas.embedded.parent import Parent
 
 _PATIENCE_S = 60.0
 
@@ -14,20 +15,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status (1: it failed, 3: nothing runs)."""
     parser = argparse.ArgumentParser(prog="python -m baas.cli", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="run the whole stack in the foreground")
+    up = commands.add_parser("up", help="run the whole stack in the foreground")
+    up.add_argument(
+        "--with-parent", action="store_true", help="end when the program that started it ends"
+    )
     commands.add_parser("status", help="show what runs on the data directory")
     commands.add_parser("down", help="end the stack that runs on the data directory")
-    command = {"up": _up, "status": _status, "down": _down}[parser.parse_args(arguments).command]
+    given = parser.parse_args(arguments)
     try:
-        return command(config.from_environ())
+        chosen = config.from_environ()
+        if given.command == "up":
+            stack.up(chosen, Parent() if given.with_parent else None)
+            return 0
+        return {"status": _status, "down": _down}[given.command](chosen)
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-
-def _up(chosen: config.Config) -> int:
-    stack.up(chosen)
-    return 0
 
 
 def _status(chosen: config.Config) -> int:

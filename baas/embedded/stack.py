@@ -17,6 +17,7 @@ from baas.embedded.datadir import check_free_space, load_secrets, locked
 from baas.embedded.errors import StackError
 from baas.embedded.listener import Listener
 from baas.embedded.output import Output
+from baas.embedded.parent import Parent
 from baas.embedded.paths import make_private, socket_dir_for
 from baas.embedded.postgres import Postgres
 from baas.embedded.redis import Redis
@@ -27,6 +28,7 @@ from baas.embedded.table import Table
 
 _PATIENCE_S = 120.0  # for /readyz, from the moment the last program was started
 _OPEN_FILES = 65536
+_LOOK_AT_PARENT_S = 0.25
 # Who ends before whom: first no new requests, last the ledger.
 _STOP_ORDER = (
     ("proxy",),
@@ -37,8 +39,8 @@ _STOP_ORDER = (
 )
 
 
-def up(config: Config) -> None:
-    """Run the stack in the foreground until SIGINT, SIGTERM or SIGHUP.
+def up(config: Config, parent: Parent | None = None) -> None:
+    """Run the stack in the foreground until SIGINT, SIGTERM or SIGHUP, or the parent's end.
 
     Prints `ready: <url>` once on stdout, logs on stderr. Raises StackError when it cannot run.
     """
@@ -51,14 +53,15 @@ def up(config: Config) -> None:
             left = runfile.end_leftovers(config.data_dir / "run.json")
             if left:
                 output.say("stack", f"ended what an earlier stack left running: {', '.join(left)}")
-            asyncio.run(_Stack(config, output).run())
+            asyncio.run(_Stack(config, output, parent).run())
     finally:
         output.flush()
 
 
 class _Stack:
-    def __init__(self, config: Config, output: Output) -> None:
+    def __init__(self, config: Config, output: Output, parent: Parent | None) -> None:
         self._config = config
+        self._parent = parent
         self._output = output
         data_dir = config.data_dir
         self._secrets = load_secrets(data_dir)
@@ -83,13 +86,21 @@ class _Stack:
         self._supervisor = Supervisor(self._run_file, self._output)
         self._stop_asked = asyncio.Event()
         self._watch_signals()
+        watching = asyncio.create_task(self._watch_parent())
         try:
             starting = asyncio.create_task(self._start())
             await self._until_stop_or(starting)
             if not self._stop_asked.is_set():
                 await self._until_stop_or(asyncio.create_task(asyncio.Event().wait()))
         finally:
+            watching.cancel()
             await self._stop()
+
+    async def _watch_parent(self) -> None:
+        while self._parent and not self._parent.wants_our_end():
+            await asyncio.sleep(_LOOK_AT_PARENT_S)
+        if self._parent and not self._stop_asked.is_set():
+            self._on_signal()
 
     async def _until_stop_or(self, task: "asyncio.Task[object]") -> None:
         """Wait for the task, a stop signal or a failure, which is raised; ends the task."""
