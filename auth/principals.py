@@ -82,7 +82,7 @@ def _recheck(cached: Entry | None, token: str, project: ProjectConfig) -> Entry 
 
 
 def _check(token: str, project: ProjectConfig) -> Entry | None:
-    if len(token) > MAX_TOKEN:
+    if len(token) > MAX_TOKEN or not token.isascii() or not token.isprintable():
         return None
     if token.startswith(invocations.PREFIX):
         found = invocations.read(token, project.id)

@@ -242,8 +242,9 @@ def test_tokens_are_checked_without_a_request(project: TestProject, sign_up: Any
     }
     assert authenticate_token(project.secret_key, config).kind == "key"
     assert authenticate_token(project.publishable_key, config).kind == "anonymous"
-    with pytest.raises(Unauthenticated):
-        authenticate_token("", config)
+    for garbage in ("", "pk_\0", "sk_\ud800", "a.b\0.c", "inv_\ud800"):
+        with pytest.raises(Unauthenticated):
+            authenticate_token(garbage, config)
 
 
 # Functions that call back.
