@@ -54,7 +54,6 @@ async def serve(options: Options) -> None:
         server.close()
         for chore in chores:
             chore.cancel()
-        await pool.close()
         await node.close()
         api.client.close()
         options.socket.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,12 +62,13 @@ class LoadError(Exception):
 
 
 class Instance:
-    """A sandbox that holds one loaded function. One call at a time."""
+    """A sandbox: prepared for any function, then loaded with one. One call at a time."""
 
-    def __init__(self, spec: RunSpec, slot: Slot, api: Api) -> None:
+    def __init__(self, slot: Slot, api: Api) -> None:
         self._loop = asyncio.get_running_loop()
-        self.spec = spec  # of the call that made it: identity and limits of all later calls
         self.slot = slot
+        self.zygote: Zygote | None = None
+        self._spec: RunSpec | None = None
         self.calls = 0
         self.born_s = self._loop.time()
         self.used_s = self.born_s
@@ -85,7 +86,7 @@ class Instance:
         self._reader = FrameReader(_HEADER_CAP, RESULT_CAP)
         self._reply: asyncio.Future[Frame] | None = None
         self._pipes: dict[int, LineSplitter] = {}
-        self._redactor = Redactor((name, spec.env[name]) for name in spec.secret_names)
+        self._redactor = Redactor(())
         self._transcript = Transcript(self._redactor)
         self._freezer: Freezer | None = None
         self._oom_kills = 0
@@ -99,20 +100,49 @@ class Instance:
 
     # --- birth ---------------------------------------------------------------------------------
 
-    async def start(self, zygote: Zygote, code: str) -> None:
-        """Fork, isolate and load; afterwards the instance is frozen and can be called.
+    @property
+    def is_loaded(self) -> bool:
+        """True from the moment when a function was assigned."""
+        return self._spec is not None
+
+    @property
+    def spec(self) -> RunSpec:
+        """Of the call that loaded it: identity and limits of all later calls."""
+        if self._spec is None:
+            raise RuntimeError("no function was assigned yet")
+        return self._spec
+
+    async def prepare(self, zygote: Zygote) -> None:
+        """Fork and isolate as far as can be done for any function.
+
+        LoadError with outcome `unavailable` when that fails; the instance is then gone.
+        """
+        try:
+            await self._fork(zygote)
+        except (StartError, OSError) as error:
+            await self.end("setup")
+            raise _no_sandbox(str(error)) from error
+        timer = self._loop.call_later(LOAD_TIMEOUT_S, self.kill, "timeout")
+        frame = await self._receive()
+        timer.cancel()
+        if frame is None or frame.header.get("type") != "prepared":
+            await self.end("setup")
+            raise _no_sandbox(_setup_failure(frame))
+
+    async def load(self, spec: RunSpec, code: str) -> None:
+        """Confine it for this function and import that; afterwards it is frozen and can be called.
 
         LoadError when the function or the sandbox does not come up; the instance is then gone.
         """
         begun = self._loop.time()
-        limits = Limits(memory_mb=self.spec.memory_mb)
-        try:
-            await self._fork(zygote, code, limits)
-        except (StartError, OSError) as error:
-            await self.end("setup")
-            fault = RunError(type="SandboxUnavailable", message=str(error))
-            raise LoadError("unavailable", fault, ()) from error
-        frame = await self._load()
+        self._spec = spec
+        self._redactor = Redactor((name, spec.env[name]) for name in spec.secret_names)
+        self._transcript = Transcript(self._redactor)
+        limits = Limits(memory_mb=spec.memory_mb)
+        group = self.slot.group
+        group.limit(memory_mb=limits.memory_mb, processes=limits.processes)
+        self._oom_kills = group.oom_kills()
+        frame = await self._import(spec, code, limits)
         self._load_s = self._loop.time() - begun
         if frame is None or frame.header.get("type") != "ready":
             failure = self._load_failure(frame)
@@ -120,22 +150,19 @@ class Instance:
             raise failure
         self._come_to_rest()
 
-    async def _fork(self, zygote: Zygote, code: str, limits: Limits) -> None:
-        group = self.slot.group
-        group.limit(memory_mb=limits.memory_mb, processes=limits.processes)
-        self._oom_kills = group.oom_kills()
+    async def _fork(self, zygote: Zygote) -> None:
+        self.zygote = zygote
         control, control_inside = socket.socketpair()
         api, api_inside = socket.socketpair()
         pipes = [os.pipe() for _ in range(3)]
-        entrances = group.open_entrances()
+        entrances = self.slot.group.open_entrances()
         inside = [control_inside.fileno(), api_inside.fileno(), *(pipe[1] for pipe in pipes)]
         try:
             self._adopt(control, api, [pipe[0] for pipe in pipes])
+            self._reply = self._loop.create_future()  # `prepared` may come before the pidfd
             self._pidfd = await zygote.start(
                 self.slot.number,
                 uid=self.slot.uid,
-                code=code,
-                limits=limits,
                 descriptors=[*inside, *entrances],
                 on_exit=self._on_exit,
             )
@@ -144,11 +171,13 @@ class Instance:
             api_inside.close()
             for descriptor in [*(pipe[1] for pipe in pipes), *entrances]:
                 os.close(descriptor)
-        if self._fault or self._kill_reason:
+        if not self.is_usable:
             self._signal_kill()  # decided while there was nothing to kill yet
         self.pid = _pid_behind(self._pidfd)
-        has_freezer = group.has_freezer
-        self._freezer = CgroupFreezer(group) if has_freezer else SignalFreezer(self.pid)
+        if self.slot.group.has_freezer:
+            self._freezer = CgroupFreezer(self.slot.group)
+        else:
+            self._freezer = SignalFreezer(self.pid)
 
     def _adopt(self, control: socket.socket, api: socket.socket, pipes: list[int]) -> None:
         control.setblocking(False)
@@ -166,18 +195,19 @@ class Instance:
             self._pipes[descriptor] = splitter
             self._loop.add_reader(descriptor, self._on_pipe, descriptor)
 
-    async def _load(self) -> Frame | None:
+    async def _import(self, spec: RunSpec, code: str, limits: Limits) -> Frame | None:
+        assignment = {"type": "assign", "code": code, "limits": asdict(limits)}
         init = {
             "type": "init",
-            "handler": self.spec.handler,
-            "signature": self.spec.signature,
-            "function": self.spec.function,
-            "version": self.spec.version,
-            "env": self.spec.env,
+            "handler": spec.handler,
+            "signature": spec.signature,
+            "function": spec.function,
+            "version": spec.version,
+            "env": spec.env,
         }
         timer = self._loop.call_later(LOAD_TIMEOUT_S, self.kill, "timeout")
         try:
-            return await self._exchange(init, b"")
+            return await self._exchange(encode(assignment) + encode(init))
         finally:
             timer.cancel()
 
@@ -189,8 +219,7 @@ class Instance:
             return LoadError(outcome, error, logs)
         header = frame.header
         if header.get("type") == "setup_failed":
-            text = f"step {header.get('step')}: {header.get('error')}"
-            return LoadError("unavailable", RunError(type="SandboxUnavailable", message=text), logs)
+            return _no_sandbox(_setup_failure(frame))
         kind = str(header.get("kind"))
         outcome = "out_of_memory" if kind == "out_of_memory" else "load_error"
         return LoadError(outcome, self._guest_error(header), logs, kind=kind)
@@ -205,7 +234,7 @@ class Instance:
             self._transcript = Transcript(self._redactor)
             self.slot.group.reset_peak()
         self._wake()
-        assert self._bridge is not None  # noqa: S101 - set by start()
+        assert self._bridge is not None  # noqa: S101 - set by prepare()
         self._bridge.open(spec)
         begun = self._loop.time()
         timer = self._loop.call_later(spec.timeout_s, self.kill, "timeout")
@@ -220,7 +249,7 @@ class Instance:
             "trace_id": spec.trace_id,
         }
         try:
-            frame = await self._exchange(call, spec.event)
+            frame = await self._exchange(encode(call, spec.event))
         finally:
             timer.cancel()
         duration_s = self._loop.time() - begun
@@ -248,17 +277,23 @@ class Instance:
         else:
             self._come_to_rest()
 
-    async def _exchange(self, header: dict[str, Any], body: bytes) -> Frame | None:
-        """Send a frame and wait for one; None when the sandbox ends instead."""
-        assert self._control is not None  # noqa: S101 - set by start()
+    async def _exchange(self, data: bytes) -> Frame | None:
+        """Send bytes and wait for a frame; None when the sandbox ends instead."""
+        assert self._control is not None  # noqa: S101 - set by prepare()
         if self.gone.done():
             return None
         self._reply = self._loop.create_future()
+        await self._send(self._control, data)
+        return await self._receive()
+
+    async def _receive(self) -> Frame | None:
+        """Wait for the frame that is due; None when the sandbox ends instead."""
+        reply = self._reply
+        assert reply is not None  # noqa: S101 - set by whoever waits
         try:
-            await self._send(self._control, encode(header, body))
-            await asyncio.wait((self._reply, self.gone), return_when=asyncio.FIRST_COMPLETED)
-            if self._reply.done() and not self._kill_reason:
-                return self._reply.result()
+            await asyncio.wait((reply, self.gone), return_when=asyncio.FIRST_COMPLETED)
+            if reply.done() and not self._kill_reason:
+                return reply.result()
             await self.gone
             return None
         finally:
@@ -315,14 +350,18 @@ class Instance:
             return "out_of_memory", RunError(type="OutOfMemory", message=text)
         if self._fault:
             return "crashed", RunError(type="ProtocolFault", message=self._fault)
-        status = self.gone.result().status if self.gone.done() else 0
-        how = _signal_text(-status) if status < 0 else f"exited with status {status}"
-        return "crashed", RunError(type="Crashed", message=f"The function {how}.")
+        how = self.gone.result()
+        if how.is_ours:
+            text = "The function host ended the sandbox; the function may have run."
+            return "unavailable", RunError(type="ConnectionLost", message=text)
+        status = how.status
+        end = _signal_text(-status) if status < 0 else f"exited with status {status}"
+        return "crashed", RunError(type="Crashed", message=f"The function {end}.")
 
     # --- rest ----------------------------------------------------------------------------------
 
     def _come_to_rest(self) -> None:
-        assert self._freezer is not None  # noqa: S101 - set by start()
+        assert self._freezer is not None  # noqa: S101 - set by prepare()
         try:
             self._freezer.freeze()
         except (FreezeError, OSError) as error:
@@ -331,7 +370,7 @@ class Instance:
         self.is_frozen = True
 
     def _wake(self) -> None:
-        assert self._freezer is not None  # noqa: S101 - set by start()
+        assert self._freezer is not None  # noqa: S101 - set by prepare()
         self.is_frozen = False
         self._freezer.thaw()
 
@@ -450,6 +489,16 @@ class Instance:
             self._pidfd = -1
         if self.on_gone is not None:
             self.on_gone(self)
+
+
+def _no_sandbox(reason: str) -> LoadError:
+    return LoadError("unavailable", RunError(type="SandboxUnavailable", message=reason), ())
+
+
+def _setup_failure(frame: Frame | None) -> str:
+    if frame is None:
+        return "the sandbox ended while it was prepared"
+    return f"step {frame.header.get('step')}: {frame.header.get('error')}"
 
 
 def _signal_text(number: int) -> str:

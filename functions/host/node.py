@@ -59,6 +59,7 @@ class Node:
         self._zygote: Zygote | None = None
         self._retired: list[Zygote] = []
         self._spawning = asyncio.Lock()
+        self._is_closing = False
         self._stage = options.data_dir / "stage"
 
     async def probe(self) -> None:
@@ -116,7 +117,7 @@ class Node:
     def _require_uids(self) -> None:
         """Root of a container's user namespace may lack the uids that sandboxes would get."""
         first = self._options.uid_base
-        last = first + self._options.max_instances
+        last = first + 2 * self._options.max_instances  # those that are being torn down, too
         for line in Path("/proc/self/uid_map").read_text().splitlines():
             start, _, count = (int(number) for number in line.split())
             if start <= first and last < start + count:
@@ -135,6 +136,8 @@ class Node:
         return [*layers, f"cgroup {self.report.cgroups}"]
 
     async def _spawn(self) -> Zygote:
+        if self._is_closing:
+            raise IsolationError("the function host is ending")
         place = self._stage
         return await spawn(self._mode, self._interpreter, stage=place, store=self._store.root)
 
@@ -167,7 +170,8 @@ class Node:
         return self._tree.make(f"s{number}") if self._tree else NoGroup()
 
     async def close(self) -> None:
-        """End all sandboxes and clean up."""
+        """End all sandboxes and clean up; no zygote is started from here on."""
+        self._is_closing = True
         for zygote in filter(None, [self._zygote, *self._retired]):
             zygote.stop()
             await zygote.wait()
@@ -190,9 +194,10 @@ class Node:
             handler="selftest.handler",
         )
         slot = Slot(number=0, uid=self._options.uid_base, group=self.make_group(0))
-        instance = Instance(spec, slot, self._api)
+        instance = Instance(slot, self._api)
         try:
-            await instance.start(await self.zygote(), f"{_SELFTEST}/{digest}")
+            await instance.prepare(await self.zygote())
+            await instance.load(spec, f"{_SELFTEST}/{digest}")
             problems = _look_from_outside(instance.pid)
             result = await instance.call(spec)
             problems += _judge(result.result)

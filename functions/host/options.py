@@ -17,6 +17,7 @@ class Options:
     memory_mb: int  # for all sandboxes together
     uid_base: int  # root mode: sandboxes get uids from here on
     max_instances: int
+    prepared_instances: int  # sandboxes that wait for any function
     idle_timeout_s: float
     cgroups: bool  # False: behave as on a node that has none
 
@@ -37,6 +38,7 @@ def parse(arguments: list[str]) -> Options:
     )
     parser.add_argument("--uid-base", type=int, default=200_000, help="first uid of sandboxes")
     parser.add_argument("--max-instances", type=int, default=400)
+    parser.add_argument("--prepared-instances", type=int, default=2, help="made ahead of need")
     parser.add_argument("--idle-timeout-s", type=float, default=300.0)
     parser.add_argument("--no-cgroups", action="store_true", help="use rlimits and a watchdog")
     found = parser.parse_args(arguments)
@@ -50,6 +52,7 @@ def parse(arguments: list[str]) -> Options:
         memory_mb=found.memory_mb,
         uid_base=found.uid_base,
         max_instances=found.max_instances,
+        prepared_instances=found.prepared_instances,
         idle_timeout_s=found.idle_timeout_s,
         cgroups=not found.no_cgroups,
     )

@@ -11,7 +11,7 @@ from functions.host.codestore import CodeStore
 from functions.host.instance import Instance, LoadError, Slot
 from functions.host.node import Node
 from functions.host.options import Options
-from functions.host.zygotes import IsolationError
+from functions.host.zygotes import IsolationError, Zygote
 from functions.runtypes import RunError, RunResult, RunSpec
 
 log = logging.getLogger("functions.host.pool")
@@ -62,6 +62,8 @@ class Pool:
         self._living: dict[Instance, Key] = {}  # until their processes are gone
         self._busy_mb: Counter[str] = Counter()  # by project: calls running or starting
         self._running: Counter[tuple[str, str]] = Counter()  # by project and function
+        self._prepared: list[Instance] = []
+        self._preparing = 0
         self._free_slots: list[int] = []
         self._next_slot = 1
         self._waiting = 0
@@ -213,20 +215,62 @@ class Pool:
 
     async def _start(self, spec: RunSpec, key: Key) -> Instance:
         """Start and load an instance; LoadError when it does not come up."""
-        try:
-            zygote = await self._node.zygote()
-            number = self._free_slots.pop() if self._free_slots else self._new_slot()
-            group = self._node.make_group(number)
-        except (IsolationError, OSError) as error:
-            fault = RunError(type="SandboxUnavailable", message=str(error))
-            raise LoadError("unavailable", fault, ()) from error
-        slot = Slot(number=number, uid=self._options.uid_base + number, group=group)
-        instance = Instance(spec, slot, self._api)
-        instance.on_gone = self._on_gone
+        instance = await self._take_prepared() or await self._prepare()
         self._living[instance] = key
         self.counts["cold_starts"] += 1
         code = self._store.acquire(spec.project, spec.digest)
-        await instance.start(zygote, code)
+        try:
+            await instance.load(spec, code)
+        finally:
+            self._spawn_task(self._refill())
+        return instance
+
+    async def _take_prepared(self) -> Instance | None:
+        """A sandbox that was prepared by the zygote now in use, if there is one."""
+        if not self._prepared:
+            return None
+        zygote = await self._zygote()
+        while self._prepared:
+            instance = self._prepared.pop()
+            if instance.is_usable and instance.zygote is zygote:
+                return instance
+            instance.kill("outdated")
+        return None
+
+    async def _refill(self) -> None:
+        """Have sandboxes prepared for what comes next."""
+        while len(self._prepared) + self._preparing < self._options.prepared_instances:
+            self._preparing += 1
+            try:
+                self._prepared.append(await self._prepare())
+            except LoadError as error:
+                log.warning("no sandbox could be prepared ahead: %s", error)
+                return
+            finally:
+                self._preparing -= 1
+
+    async def _zygote(self) -> Zygote:
+        try:
+            return await self._node.zygote()
+        except (IsolationError, OSError) as error:
+            fault = RunError(type="SandboxUnavailable", message=str(error))
+            raise LoadError("unavailable", fault, ()) from error
+
+    async def _prepare(self) -> Instance:
+        """Make a sandbox for any function; LoadError when that fails."""
+        zygote = await self._zygote()
+        number = self._free_slots.pop() if self._free_slots else self._new_slot()
+        try:
+            group = self._node.make_group(number)
+        except OSError as error:
+            self._free_slots.append(number)
+            fault = RunError(type="SandboxUnavailable", message=str(error))
+            raise LoadError("unavailable", fault, ()) from error
+        slot = Slot(number=number, uid=self._options.uid_base + number, group=group)
+        instance = Instance(slot, self._api)
+        instance.on_gone = self._on_gone
+        self._living[instance] = None
+        await instance.prepare(zygote)
         return instance
 
     def _new_slot(self) -> int:
@@ -237,7 +281,10 @@ class Pool:
         key = self._living.pop(instance)
         if instance in self._idle.get(key, []):
             self._idle[key].remove(instance)
-        self._store.release(instance.spec.project, instance.spec.digest)
+        if instance in self._prepared:
+            self._prepared.remove(instance)
+        if instance.is_loaded:
+            self._store.release(instance.spec.project, instance.spec.digest)
         self._free_slot(instance.slot)
         self._announce_room()
 
@@ -280,10 +327,13 @@ class Pool:
     # --- housekeeping --------------------------------------------------------------------------
 
     async def sweep(self) -> None:
-        """End idle instances in time; runs until cancelled."""
+        """End idle instances in time, keep some prepared; runs until cancelled."""
         loop = asyncio.get_running_loop()
+        await self._node.probed.wait()
         while True:
             await asyncio.sleep(_SWEEP_S)
+            if self._node.report.ready:
+                await self._refill()
             oldest_s = loop.time() - self._options.idle_timeout_s
             for instances in list(self._idle.values()):
                 keep = instances[0].spec.min_instances if instances else 0
@@ -293,7 +343,7 @@ class Pool:
 
     def running_instances(self) -> list[Instance]:
         """Instances whose processes may run at this moment."""
-        return [instance for instance in self._living if not instance.is_frozen]
+        return [item for item in self._living if item.is_loaded and not item.is_frozen]
 
     async def inspect(self, spec: RunSpec) -> Instance:
         """Start an instance outside of the pool's idle lists; the caller must end it."""
@@ -306,7 +356,8 @@ class Pool:
 
     async def forget(self, project: str) -> None:
         """End all instances of a project."""
-        mine = [item for item in self._living if item.spec.project == project]
+        loaded = [item for item in self._living if item.is_loaded]
+        mine = [item for item in loaded if item.spec.project == project]
         for instance in mine:
             self._drop(instance, "forgotten")
         for instance in mine:
@@ -316,7 +367,8 @@ class Pool:
         """Counts for status."""
         idle = sum(len(instances) for instances in self._idle.values())
         return {
-            "instances": len(self._living),
+            "instances": sum(1 for instance in self._living if instance.is_loaded),
+            "prepared": len(self._prepared),
             "idle": idle,
             "running": sum(self._running.values()),
             "waiting": self._waiting,
@@ -324,15 +376,6 @@ class Pool:
             "memory_budget_mb": self._options.memory_mb,
             **self.counts,
         }
-
-    async def close(self) -> None:
-        """End every instance."""
-        for task in list(self._tasks):
-            task.cancel()
-        for instance in list(self._living):
-            instance.kill("shutdown")
-        for instance in list(self._living):
-            await instance.gone
 
 
 def _refusal(kind: str, message: str) -> RunResult:

@@ -6,14 +6,13 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from functions.host.interpreter import Interpreter
 from functions.sandbox.child import Mode
 from functions.sandbox.enclosure import MESSAGE_CAP
-from functions.sandbox.limits import Limits
 
 log = logging.getLogger("functions.host.zygotes")
 
@@ -40,6 +39,7 @@ class Exit:
     status: int  # exit code, or minus the signal's number
     cpu_s: float
     max_rss_mb: int
+    is_ours: bool = False  # the zygote ended, or was stopped: no doing of the function's
 
 
 class Zygote:
@@ -65,8 +65,6 @@ class Zygote:
         number: int,
         *,
         uid: int,
-        code: str,
-        limits: Limits,
         descriptors: list[int],
         on_exit: Callable[[Exit], None],
     ) -> int:
@@ -76,7 +74,7 @@ class Zygote:
         """
         if not self.is_alive:
             raise StartError("the zygote has ended")
-        request = {"id": number, "uid": uid, "code": code, "limits": asdict(limits)}
+        request = {"id": number, "uid": uid}
         future = asyncio.get_running_loop().create_future()
         self._started[number] = future
         self._exited[number] = on_exit
@@ -145,7 +143,7 @@ class Zygote:
         self._started.clear()
         exits, self._exited = self._exited, {}
         for on_exit in exits.values():
-            on_exit(Exit(status=-9, cpu_s=0.0, max_rss_mb=0))
+            on_exit(Exit(status=-9, cpu_s=0.0, max_rss_mb=0, is_ours=True))
 
 
 async def _first_message(sock: socket.socket) -> dict[str, Any]:

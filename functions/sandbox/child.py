@@ -9,6 +9,8 @@ import os
 import resource
 import signal
 import socket
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
@@ -27,11 +29,12 @@ class Birth:
 
     mode: Mode
     uid: int  # root mode: this sandbox's own; user mode: unused
-    code: str  # the package's path beneath the store
-    limits: Limits
     program: bytes  # the seccomp filter
     descriptors: list[int]  # control, api, log, stdout, stderr, then cgroup.procs files
-    proc: int = field(default=-1)  # procfs, for the id maps of user mode
+    proc: int = -1  # procfs, for the id maps of user mode
+    # Known when a function is assigned:
+    code: str = ""  # the package's path beneath the store
+    limits: Limits = field(default_factory=lambda: Limits(memory_mb=0))
 
 
 def forget_zygote(birth: Birth) -> None:
@@ -62,14 +65,13 @@ def leave_namespaces(birth: Birth) -> None:
     syscalls.sethostname("function")
 
 
-def mount_own_files(birth: Birth) -> None:
-    """A private /tmp, and the function's package, read-only, at /fn."""
+def mount_tmp(birth: Birth) -> None:
+    """A private /tmp, limited in bytes and files."""
     mounts.mount_tmp(birth.limits.tmp_mb, birth.limits.tmp_inodes)
-    mounts.bind_read_only(f"{mounts.STORE}/{birth.code}", mounts.CODE)
 
 
 def hide_what_the_zygote_sees(birth: Birth) -> None:
-    """No other project's package, no procfs, no source of ours."""
+    """No procfs, no source of ours."""
     birth.proc = privileges.open_proc()
     for path in mounts.ZYGOTE_ONLY:
         syscalls.detach(path)
@@ -90,6 +92,12 @@ def rewire_descriptors(birth: Birth) -> None:
     os.closerange(len(sources), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     for standard in (0, 1, 2):
         os.set_inheritable(standard, True)
+
+
+def mount_code(birth: Birth) -> None:
+    """The function's package, read-only, at /fn; no other package can be reached any more."""
+    mounts.bind_read_only(f"{mounts.STORE}/{birth.code}", mounts.CODE)
+    syscalls.detach(mounts.STORE)
 
 
 def limit_resources(birth: Birth) -> None:
@@ -128,13 +136,18 @@ def filter_system_calls(birth: Birth) -> None:
     syscalls.install_seccomp_filter(birth.program)
 
 
-STEPS = (
+# Done ahead, for any function: the costly part.
+PREPARATION = (
     forget_zygote,
     join_cgroups,
     leave_namespaces,
-    mount_own_files,
+    mount_tmp,
     hide_what_the_zygote_sees,
     rewire_descriptors,
+)
+# Done when a function is assigned.
+CONFINEMENT = (
+    mount_code,
     limit_resources,
     become_nobody,
     arm_death_signal,
@@ -142,24 +155,37 @@ STEPS = (
     lock_files,
     filter_system_calls,
 )
+STEPS = PREPARATION + CONFINEMENT
 
 
-def live(birth: Birth) -> NoReturn:
-    """Become a sandbox and serve calls until the host closes the channel. Never returns."""
-    control_fd = birth.descriptors[0]
-    for step in STEPS:
+def _take(steps: tuple[Callable[[Birth], None], ...], birth: Birth, control_fd: int) -> None:
+    """Do the steps; the first that fails is told to the host and ends this process."""
+    for step in steps:
         try:
             step(birth)
         except Exception as error:  # noqa: BLE001 - whatever it is, this child must not go on
             report = {"type": "setup_failed", "step": step.__name__, "error": str(error)}
             os.write(control_fd, frames.encode(report))
             os._exit(70)
-        if step is rewire_descriptors:
-            control_fd = CONTROL
+
+
+def live(birth: Birth) -> NoReturn:
+    """Become a sandbox and serve calls until the host closes the channel. Never returns."""
     try:
+        # The report of a step goes to the socket itself until it has moved to its final place.
+        _take(PREPARATION[:-1], birth, birth.descriptors[0])
+        rewire_descriptors(birth)
+        control = worker.control_channel(socket.socket(socket.AF_UNIX, fileno=CONTROL))
+        control.send({"type": "prepared"})
+        assignment = control.receive()
+        if assignment is None:
+            os._exit(0)
+        birth.code = assignment.header["code"]
+        birth.limits = Limits(**assignment.header["limits"])
+        _take(CONFINEMENT, birth, CONTROL)
         gc.enable()
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CONTROL)
-        api = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, API)
-        worker.serve(control, api, LOG)
-    finally:
-        os._exit(0)  # a return would continue as a second zygote
+        worker.serve(control, socket.socket(socket.AF_UNIX, fileno=API), LOG)
+    except BaseException:  # noqa: BLE001 - into the function's log; nobody else would see it
+        os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+        os._exit(71)
+    os._exit(0)  # a return would continue as a second zygote

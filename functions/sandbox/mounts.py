@@ -9,7 +9,7 @@ STORE = "/.store"  # every package of this node; seen by the zygote only
 PROC = "/.proc"  # for writing id maps; seen by the zygote only
 GUEST = "/.guest"  # holds this package alone; seen by the zygote only
 _GUEST_PACKAGE = f"{GUEST}/functions/sandbox"
-ZYGOTE_ONLY = (STORE, PROC, _GUEST_PACKAGE)
+ZYGOTE_ONLY = (PROC, _GUEST_PACKAGE)  # and STORE, until a package is chosen
 CODE = "/fn"  # the function's package, in a sandbox
 TMP = "/tmp"  # noqa: S108 - the sandbox's own, a tmpfs of its own
 

@@ -192,7 +192,12 @@ def _publish_client() -> None:
     sys.modules["baas"] = module
 
 
-def serve(control: socket.socket, api: socket.socket, log: int) -> None:
+def control_channel(sock: socket.socket) -> BlockingChannel:
+    """The channel on which the host speaks to this process."""
+    return BlockingChannel(sock, header_cap=_HEADER_CAP, body_cap=_EVENT_CAP)
+
+
+def serve(control: BlockingChannel, api: socket.socket, log: int) -> None:
     """Be a function until the host closes `control`."""
     os.environ.clear()
     os.environ.update({"HOME": mounts.TMP, "TMPDIR": mounts.TMP, "LANG": "C.UTF-8", "TZ": "UTC"})
@@ -200,9 +205,8 @@ def serve(control: socket.socket, api: socket.socket, log: int) -> None:
     sys.path.insert(0, mounts.CODE)
     _publish_client()
     output = Output(log)
-    channel = BlockingChannel(control, header_cap=_HEADER_CAP, body_cap=_EVENT_CAP)
     bridge = BlockingChannel(api, header_cap=_HEADER_CAP, body_cap=API_BODY_CAP)
-    worker = Worker(channel, Transport(bridge), output)
-    init = channel.receive()
+    worker = Worker(control, Transport(bridge), output)
+    init = control.receive()
     if init is not None and worker.load(init.header):
         worker.serve()

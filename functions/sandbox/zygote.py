@@ -17,7 +17,6 @@ from typing import Any
 
 from functions.sandbox import child, seccomp, syscalls
 from functions.sandbox.enclosure import MESSAGE_CAP
-from functions.sandbox.limits import Limits
 
 _MAX_DESCRIPTORS = 12
 # What most functions import anyway; forked, it costs them nothing.
@@ -47,8 +46,6 @@ class Zygote:
         birth = child.Birth(
             mode=self._mode,
             uid=request["uid"],
-            code=request["code"],
-            limits=Limits(**request["limits"]),
             program=self._program,
             descriptors=descriptors,
         )

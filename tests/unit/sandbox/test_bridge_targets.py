@@ -3,7 +3,7 @@
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.host.bridge import RefusedRequestError, checked_target
@@ -17,6 +17,7 @@ def test_ordinary_paths_go_below_the_project(path: str) -> None:
     assert checked_target("app", path) == f"/v1/projects/app{path}"
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=40)
     | st.lists(st.sampled_from(["..", "%2e", ".", "%2F", "/", "a", "%25"])).map("".join)

@@ -4,7 +4,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.sandbox.frames import Frame, FrameError, FrameReader, encode
@@ -21,6 +21,7 @@ def reader(header_cap: int = 65_536, body_cap: int = 65_536) -> FrameReader:
     return FrameReader(header_cap, body_cap)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(headers, st.binary(max_size=300)), max_size=5), st.data())
 def test_frames_survive_any_cut_of_the_stream(
     frames: list[tuple[dict[str, object], bytes]], data: st.DataObject
@@ -35,6 +36,7 @@ def test_frames_survive_any_cut_of_the_stream(
     assert target.is_idle
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_garbage_never_raises_anything_but_a_frame_error(data: bytes) -> None:
     try:

@@ -174,7 +174,9 @@ paths = st.lists(names | st.sampled_from(["..", ".", "", "a", "/", "\\"]), max_s
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None
+)
 @given(st.lists(st.tuples(paths.filter(bool), st.binary(max_size=50)), min_size=1, max_size=5))
 def test_nothing_is_ever_written_outside(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes]]
@@ -189,7 +191,9 @@ def test_nothing_is_ever_written_outside(
     assert not any(p.is_symlink() for p in root.rglob("*"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None
+)
 @given(st.data())
 def test_a_damaged_package_is_rejected_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
