@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
 
 from tests.installation import Client, TestProject
@@ -115,3 +116,35 @@ def test_processes_that_need_the_first_key_at_once_agree_on_one(project: TestPro
     for thread, _ in threads:
         thread.join(20)
     assert len({results[0] for _, results in threads}) == 1
+
+
+def test_a_slow_refresh_does_not_turn_the_family_back(
+    client: Client, project: TestProject, sign_up: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auth import sessions
+    from baas.kernel import db
+
+    parent = sign_up()["refresh_token"]
+
+    def refresh(token: str) -> Any:
+        return client.post(f"{project.path}/auth/refresh", {"refresh_token": token})
+
+    real = db.fetch_one
+    grandchildren: list[str] = []
+
+    def slow(query: Any, params: Any = None) -> Any:
+        row = real(query, params)
+        if query is sessions._READ and not grandchildren:
+            grandchildren.append("")  # once: what comes now is somebody else's, in between
+            child = refresh(parent).json["refresh_token"]
+            grandchildren[0] = refresh(child).json["refresh_token"]
+        return row
+
+    monkeypatch.setattr(db, "fetch_one", slow)
+    late = refresh(parent)
+    monkeypatch.undo()
+    assert late.code == "refresh_token_reused"
+    row = db.fetch_one(
+        "SELECT generation FROM baas_auth_session WHERE project_id = %s", (project.id,)
+    )
+    assert row == (2,)
