@@ -17,8 +17,8 @@ from baas.kernel.http.request import (
     require_json_type,
 )
 from baas.kernel.http.routes import PROJECT, Route
-from baas.kernel.problems import Malformed, PreconditionFailed
-from documents import collections, commit, listing, service, updates, values, wire
+from baas.kernel.problems import Conflict, Malformed, PreconditionFailed
+from documents import collections, commit, listing, openapi, service, updates, values, wire
 from documents.access import Caller
 from documents.listing import Page, Query
 from documents.query import parse, projection
@@ -40,7 +40,10 @@ def _handler(handle: Handler) -> Handler:
             return handle(request)
         except psycopg.errors.UndefinedTable:
             if db.in_transaction():
-                raise
+                raise Conflict(
+                    "The collection has just been removed: nothing was changed, try again.",
+                    code="transaction_conflict",
+                ) from None
             config_cache.forget(request.project.id)
             return handle(request)
 
@@ -241,15 +244,44 @@ ROUTES = [
         handler=create,
         summary="Create a document, or an array of up to 500",
         idempotency="atomic",
+        openapi=openapi.operation(
+            DOCS,
+            body={"oneOf": [openapi.OBJECT, {"type": "array", "maxItems": 500}]},
+            headers=["Idempotency-Key"],
+            replies={201: "The document, or `items` for an array."},
+        ),
     ),
-    Route(method="GET", path=DOCS, handler=query_by_url, summary="List documents"),
-    Route(method="GET", path=DOC, handler=get, summary="Read a document"),
+    Route(
+        method="GET",
+        path=DOCS,
+        handler=query_by_url,
+        summary="List documents",
+        openapi=openapi.operation(DOCS, query=sorted(listing.MEMBERS), replies={200: "A page."}),
+    ),
+    Route(
+        method="GET",
+        path=DOC,
+        handler=get,
+        summary="Read a document",
+        openapi=openapi.operation(
+            DOC,
+            query=["fields"],
+            headers=["If-None-Match"],
+            replies={200: "The document.", 304: "It still has the ETag in If-None-Match."},
+        ),
+    ),
     Route(
         method="PUT",
         path=DOC,
         handler=replace,
         summary="Replace a document, or create it",
         idempotency="atomic",
+        openapi=openapi.operation(
+            DOC,
+            headers=["Idempotency-Key", "If-Match", "If-None-Match"],
+            body=openapi.OBJECT,
+            replies={200: "The replaced document.", 201: "The new document."},
+        ),
     ),
     Route(
         method="PATCH",
@@ -257,6 +289,12 @@ ROUTES = [
         handler=update,
         summary="Change a document by update operators or a merge patch",
         idempotency="atomic",
+        openapi=openapi.operation(
+            DOC,
+            headers=["Idempotency-Key", "If-Match"],
+            body=openapi.OBJECT,
+            replies={200: "The document."},
+        ),
     ),
     Route(
         method="DELETE",
@@ -264,18 +302,31 @@ ROUTES = [
         handler=delete,
         summary="Delete a document",
         idempotency="atomic",
+        openapi=openapi.operation(
+            DOC, headers=["Idempotency-Key", "If-Match"], replies={204: "It is gone."}
+        ),
     ),
     Route(
         method="POST",
         path=PROJECT + "/db/{collection}/query",
         handler=query,
         summary="List documents by filter, sort and cursor",
+        openapi=openapi.operation(
+            PROJECT + "/db/{collection}/query",
+            body=openapi.with_members(sorted(listing.MEMBERS)),
+            replies={200: "A page."},
+        ),
     ),
     Route(
         method="POST",
         path=PROJECT + "/db/{collection}/count",
         handler=count,
         summary="Count documents",
+        openapi=openapi.operation(
+            PROJECT + "/db/{collection}/count",
+            body=openapi.with_members(["filter"]),
+            replies={200: "`total`."},
+        ),
     ),
     Route(
         method="POST",
@@ -283,5 +334,11 @@ ROUTES = [
         handler=commit_writes,
         summary="Carry out up to 500 writes, all or none",
         idempotency="atomic",
+        openapi=openapi.operation(
+            PROJECT + "/db/commit",
+            body=openapi.with_members(["writes"]),
+            headers=["Idempotency-Key"],
+            replies={200: "`results`, one for each write."},
+        ),
     ),
 ]

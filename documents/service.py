@@ -59,6 +59,8 @@ def existing(caller: Caller, name: str, action: Action, id: str) -> Collection:
         if not caller.principal.bypasses_rules:
             raise access.closed(name, action)
         raise access.no_document(name, id)
+    if ID.fullmatch(id) is None:
+        raise access.not_found(caller, found, id)
     return found
 
 

@@ -1,6 +1,7 @@
 """Single documents through HTTP: versions, preconditions, exact values, events."""
 
 import re
+import time
 
 import pytest
 
@@ -293,3 +294,46 @@ def test_a_repeated_create_gets_the_first_reply(notes: Collection) -> None:
     assert len(notes.project.events()) == 1
     taken = notes.create({"_id": first.json["_id"]}, headers={"Idempotency-Key": "k2"})
     assert taken.status == 409
+
+
+@pytest.mark.parametrize("path", ["%ff", "a b", "%F0%9F%98%80", "x" * 300])
+def test_addresses_that_can_be_no_id_are_not_found(notes: Collection, path: str) -> None:
+    from urllib.parse import unquote_to_bytes
+
+    notes.create({"_id": "a"})
+    id = unquote_to_bytes(path).decode("utf-8", "replace")
+    for reply in (notes.get(id), notes.patch(id, {}), notes.delete(id)):
+        assert (reply.status, reply.code) == (404, "document_not_found")
+    assert notes.put(id, {}).code == "invalid_id"
+
+
+def test_each_operation_is_one_statement_or_two(
+    notes: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    notes.declare(rules={"read": "public"})
+    notes.create({"_id": "a", "n": 1})
+    time.sleep(0.3)  # until the word of the change has come round and the cache may fill
+    notes.query(filter={"n": 1})
+    seen: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def counted(cursor: object, query: object, *rest: object, **named: object) -> object:
+        seen.append(str(query))
+        return execute(cursor, query, *rest, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
+    for expected, call in (
+        (1, lambda: notes.get("a")),
+        (1, lambda: notes.get("a", None)),
+        (1, lambda: notes.create({"n": 1})),
+        (1, lambda: notes.create([{"n": 1}, {"n": 2}])),
+        (1, lambda: notes.query(filter={"n": 1}, sort=["-n"])),
+        (2, lambda: notes.patch("a", {"$inc": {"n": 1}})),
+        (2, lambda: notes.put("a", {"n": 7})),
+        (1, lambda: notes.delete("a")),
+    ):
+        seen.clear()
+        assert call().status < 300
+        assert len(seen) == expected, seen
