@@ -26,6 +26,9 @@ class Listener:
         try:
             self._socket.bind(address)
             self._socket.listen(511)
+            # nginx takes an inherited socket as it is. Its workers share it: woken together, all
+            # but one would block in accept() and serve nobody until the next connection comes.
+            self._socket.setblocking(False)
         except OSError as error:
             self._socket.close()
             raise StackError(_explain(error, host, port)) from error

@@ -211,3 +211,12 @@ def test_the_supervisor_does_not_import_django() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, env={}
     )
     assert json.loads(done.stdout) == []
+
+
+def test_the_public_socket_never_blocks_whoever_inherits_it() -> None:
+    listener = Listener("127.0.0.1", 0)
+    try:
+        # Two workers are woken by one connection: the second must get EAGAIN, not sleep.
+        assert not os.get_blocking(listener.fd)
+    finally:
+        listener.close()
