@@ -11,9 +11,11 @@ class FunctionsConfig(AppConfig):
         from functions import hosting, removal
         from functions.events import housekeeping
         from functions.events.metrics import Ledger
+        from storage import sweeps
 
         projects.on_delete(removal.delete_project)
         health.register("function_host", hosting.check)
         metrics.register_live(Ledger())
         housekeeping.register("ended sessions", sessions.sweep)
         housekeeping.register("failed sign-ins", lockout.sweep)
+        housekeeping.register("bytes without an object", sweeps.start)

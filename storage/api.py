@@ -66,8 +66,7 @@ def put(request: Request) -> Response:
 def post_form(request: Request) -> Response:
     length = request.content_length
     bucket = buckets.get(request.project.id, request.params["bucket"])
-    if access.is_closed(bucket.write, _who(request, "PUT", _path(request))):
-        raise access.refusal(bucket, "write")
+    access.require_some_write(bucket, _who(request, "PUT", _path(request)))
     if length is not None:
         uploads.require_size(length - MAX_OTHER, bucket.max_size)
     read = request.environ["wsgi.input"].read
@@ -219,8 +218,8 @@ def sign(request: Request) -> Response:
     path = paths.check_path(_required(body, "path"))
     if method == "GET":
         service.get(who, project, bucket.name, path)
-    elif access.is_closed(bucket.write, who):
-        raise access.refusal(bucket, "write")
+    else:
+        access.require_some_write(bucket, who)
     expires_at = int(time.time()) + expires_in
     token = signing.sign(who, project.id, method, bucket.name, path, expires_at)
     address = f"/v1/projects/{project.slug}/storage/{bucket.name}/objects/{quote(path)}"

@@ -11,6 +11,7 @@ class Caller:
     auth: dict[str, Any] | None = None  # the variable of rules
     ip: str = ""
     bypasses_rules: bool = False
+    explain: bool = False  # say in a refusal what the rule was and why it denied
 
     @property
     def uid(self) -> str | None:
@@ -28,5 +29,9 @@ SERVICE = Caller(bypasses_rules=True)  # other rooms, on the project's own behal
 def of(request: Request) -> Caller:
     principal = request.principal
     return Caller(
-        auth=principal.auth, ip=request.client_ip, bypasses_rules=principal.bypasses_rules
+        auth=principal.auth,
+        ip=request.client_ip,
+        bypasses_rules=principal.bypasses_rules,
+        # Only to whoever may do everything anyway and acts as a user to try the rules.
+        explain=principal.is_acted and request.header("X-Explain-Rules") == "1",
     )

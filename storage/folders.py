@@ -55,7 +55,7 @@ def empty(project: ProjectConfig, bucket_name: str) -> int:
 def _open(caller: Caller, project: ProjectConfig, bucket_name: str) -> Bucket:
     bucket = buckets.get(project.id, bucket_name)
     if access.is_closed(bucket.delete, caller):
-        raise access.refusal(bucket, "delete")
+        raise access.refusal(bucket, "delete", caller)
     return bucket
 
 

@@ -86,8 +86,8 @@ def put(
     if upload.size is not None or "size" not in bucket.write.source:
         _require_put(bucket, caller, upload, seen, _over(new, seen))
         require_size(new.size, bucket.max_size)
-    elif access.is_closed(bucket.write, caller):
-        raise access.refusal(bucket, "write")
+    else:
+        access.require_some_write(bucket, caller)
     require_type(new.content_type, bucket.allowed_types)
 
     store = backends.default()
@@ -147,9 +147,7 @@ def get(caller: Caller, project: ProjectConfig, bucket_name: str, path: str) -> 
     """What is known of the object. Raises NotFound, or Forbidden when nothing may be read."""
     bucket = buckets.get(project.id, bucket_name)
     found = sql.fetch(project.id, bucket.name, paths.check_path(path))
-    if found is None or not access.may_read(bucket, caller, found):
-        raise access.not_readable(bucket, caller)
-    return found
+    return access.require_read(bucket, caller, found)
 
 
 def open_bytes(object_: Object, start: int = 0, end: int | None = None) -> ByteStream:

@@ -1,11 +1,15 @@
 """Finds what a crash between bytes and metadata left behind, on both sides."""
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
+
+import psycopg
+from django.db import DatabaseError, connection
 
 from baas.kernel import db
 from storage import backends
@@ -17,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Bytes are durable only moments before their metadata: what has none after an hour gets none.
 ORPHAN_AGE_S: Final = 3600.0
+_LOCK: Final = 0x62616173_73776565  # one number for all processes
 _PREFIX: Final = "objects/"
 _BATCH: Final = 1000
 _MAX_REPORTED: Final = 100
@@ -61,6 +66,26 @@ def sweep(older_than_s: float = ORPHAN_AGE_S) -> Sweep:
     return Sweep(
         orphans=orphans, orphan_bytes=orphan_bytes, unfinished=unfinished, missing=tuple(missing)
     )
+
+
+def start() -> threading.Thread:
+    """Sweep in a thread of its own, for schedulers that cannot wait: a large store takes minutes.
+
+    Trouble is logged; the next sweep tries again. Of all processes one sweeps at a time.
+    """
+    thread = threading.Thread(target=_sweep_alone, name="storage-sweep", daemon=True)
+    thread.start()
+    return thread
+
+
+def _sweep_alone() -> None:
+    try:
+        if db.fetch_one("SELECT pg_try_advisory_lock(%s)", (_LOCK,)) == (True,):
+            sweep()
+    except (StoreError, psycopg.Error, DatabaseError):
+        logger.exception("the sweep of the object store did not end")
+    finally:
+        connection.close()  # frees the lock
 
 
 def _batches(keys: Iterable[StoredKey]) -> Iterator[list[StoredKey]]:

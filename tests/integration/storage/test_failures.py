@@ -223,3 +223,41 @@ def test_the_command_sweeps(bucket: BucketClient, capsys: pytest.CaptureFixture[
     call_command("sweep_storage", older_than=time.time())
     assert "orphans removed" in capsys.readouterr().out
     assert bucket.get("a").status == 200
+
+
+def test_the_hourly_sweep_runs_aside_and_one_at_a_time(
+    bucket: BucketClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.events import housekeeping
+    from storage import sweeps
+
+    running, entered, leave = [], threading.Event(), threading.Event()
+
+    def slow_sweep() -> None:
+        running.append(1)
+        entered.set()
+        leave.wait(10)
+
+    assert sweeps.start in [task for _, task in housekeeping._tasks]
+    monkeypatch.setattr(sweeps, "sweep", slow_sweep)
+    first = sweeps.start()
+    assert entered.wait(10)
+    sweeps.start().join(10)
+    assert running == [1]
+    leave.set()
+    first.join(10)
+    sweeps.start().join(10)
+    assert running == [1, 1]
+
+
+def test_a_store_that_is_away_does_not_harm_the_scheduler(
+    bucket: BucketClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from storage import sweeps
+
+    def away(older_than_s: float) -> int:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(backends.default(), "discard_unfinished", away)
+    sweeps.start().join(10)
+    assert "the sweep of the object store did not end" in caplog.text

@@ -149,3 +149,29 @@ def test_what_is_closed_is_refused_before_the_body_is_read(
         )
         assert reply.code == "rule_denied"
     assert bucket.events() == []
+
+
+def test_who_acts_as_a_user_is_told_why_and_nobody_else(
+    make_bucket: MakeBucket, sign_up: SignUp, project: TestProject
+) -> None:
+    bucket = make_bucket(rules={"read": "owner", "write": "object.size < 3", "delete": "owner"})
+    uid, alice = sign_up("alice")
+    bob_uid, bob = sign_up("bob")
+    bucket.put("a", b"x", token=alice)
+
+    def rule_of(**headers: str) -> object:
+        token = headers.pop("token", project.secret_key)
+        refused = bucket.get("a", token=token, X_Explain_Rules="1", **headers)
+        assert refused.code == "object_not_found"
+        return refused.json.get("rule")
+
+    told = rule_of(X_Act_As=bob_uid)
+    assert isinstance(told, dict)
+    assert (told["action"], told["source"]) == ("read", "owner")
+    assert uid in told["why"]
+    assert rule_of(token=bob) is None
+    large = bucket.put(
+        "b", b"xxx", token=project.secret_key, X_Act_As="anonymous", X_Explain_Rules="1"
+    )
+    assert "object.size < 3" in large.json["rule"]["why"]
+    assert "rule" not in bucket.put("b", b"xxx").json
