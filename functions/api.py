@@ -16,7 +16,7 @@ from baas.kernel.http.request import (
 from baas.kernel.http.routes import PROJECT, Route
 from baas.kernel.http.views import require_privileged
 from baas.kernel.problems import FieldError, Forbidden, Invalid, TooLarge, Unauthenticated
-from functions import invocations
+from functions import http, invocations
 from functions.events import cloudevents, publishing
 
 MAX_ASYNC: Final = 256 * 1024  # bytes of a body that is kept for later
@@ -84,6 +84,33 @@ def _version(request: Request) -> int | None:
 
 def invocation(request: Request) -> Response:
     return json_response(invocations.find(request.project, request.principal, request.params["id"]))
+
+
+def http_function(request: Request) -> Response:
+    path = "/" + request.params["path"]
+    binding, params = http.bindings(request.project.id).match(request.method, path)
+    version = invocations.choose(
+        request.project,
+        request.principal,
+        binding.function,
+        alias=binding.alias,
+        number=None,
+        route_key=request.header("X-Route-Key"),
+        client_ip=request.client_ip,
+        is_open=binding.is_open,
+    )
+    event = http.event_of(
+        request.environ,
+        method=request.method,
+        path=path,
+        params=params,
+        body=request.body(MAX_INVOKE),
+        principal=request.principal,
+    )
+    answer = invocations.invoke(request.project, request.principal, version, event)
+    response = http.response_of(answer.result)
+    response.headers.append(("X-Invocation-Id", answer.invocation_id))
+    return response
 
 
 def publish(request: Request) -> Response:
@@ -180,5 +207,15 @@ ROUTES: Final[list[Route]] = [
         handler=events,
         summary="The project's events, newest first",
         openapi=_page_parameters("type", "subject", "since"),
+    ),
+    *(
+        Route(
+            method=method,
+            path=f"{PROJECT}/http/{{path...}}",
+            handler=http_function,
+            summary="Call the function that a trigger binds to this address",
+            idempotency="after" if method != "GET" else None,
+        )
+        for method in http.METHODS
     ),
 ]

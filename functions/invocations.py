@@ -68,16 +68,18 @@ def choose(
     number: int | None,
     route_key: str | None,
     client_ip: str,
+    is_open: bool = False,
 ) -> VersionConfig:
     """The version that a call goes to, if this caller may call it.
 
-    Raises NotFound, Forbidden `rule_denied`, and Unauthenticated never: rules decide.
+    `is_open` is for addresses whose trigger asks for no rule. Raises NotFound, and Forbidden
+    `rule_denied`.
     """
     function = configuration.function(project.id, name)
     version = configuration.choose(
         project.id, function, alias=alias, number=number, route_key=route_key
     )
-    if not principal.bypasses_rules:
+    if not is_open and not principal.bypasses_rules:
         rule = compile_rule(version.invoke_rule, FUNCTION_ROOTS)
         if not rule.allows(auth=principal.auth, request={"ip": client_ip}):
             raise Forbidden(f"The rule of the function {name!r} does not let you call it.")

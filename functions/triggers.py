@@ -11,7 +11,7 @@ from auth.rules import RuleError
 from baas.kernel import config_cache, db
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import FieldError, Invalid, NotFound
-from functions import deployments
+from functions import deployments, http
 from functions.events import filters
 from functions.events.matching import AUTH_TYPES, DB_TYPES, STORAGE_TYPES
 from functions.models import Trigger
@@ -21,7 +21,7 @@ EVENT_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\*?|\*")
 COLLECTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}|\*")
 BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}|\*")
 # Of the contract, not built yet: refused, never ignored.
-LATER: Final = ("timer", "queue", "http", "webhook")
+LATER: Final = ("timer", "queue", "webhook")
 MAX_FILTER: Final = 4096
 
 DEFAULT_ATTEMPTS: Final = 5
@@ -127,13 +127,14 @@ def check_source(source: Mapping[str, Any]) -> dict[str, Any]:
     kind = source.get("type")
     if kind in LATER:
         raise Invalid(
-            f"Triggers of the type {kind!r} are not available yet: use db, storage, auth or event.",
+            f"Triggers of the type {kind!r} are not available yet: there are db, storage, auth,"
+            " event and http.",
             code="trigger_source_not_available",
-            errors=[FieldError("source.type", "not_available", "db, storage, auth or event")],
+            errors=[FieldError("source.type", "not_available", "db, storage, auth, event or http")],
         )
     checker = _CHECKERS.get(kind) if isinstance(kind, str) else None
     if checker is None:
-        raise _invalid("source.type", "one of db, storage, auth, event")
+        raise _invalid("source.type", "one of db, storage, auth, event, http")
     return {"type": kind, **checker({k: v for k, v in source.items() if k != "type"})}
 
 
@@ -166,11 +167,31 @@ def _check_event(source: Mapping[str, Any]) -> dict[str, Any]:
     return {"event_type": _text(source, "event_type", EVENT_TYPE, "a type such as com.acme.*")}
 
 
+def _check_http(source: Mapping[str, Any]) -> dict[str, Any]:
+    _only(source, {"path", "methods", "auth"})
+    methods = source.get("methods", list(http.METHODS))
+    known = isinstance(methods, list) and all(
+        isinstance(name, str) and name.upper() in http.METHODS for name in methods
+    )
+    if not known or not methods:
+        raise _invalid("source.methods", "a list of " + ", ".join(http.METHODS))
+    given = {name.upper() for name in methods}
+    auth = source.get("auth", "rules")
+    if auth not in ("rules", "none"):
+        raise _invalid("source.auth", "rules or none")
+    return {
+        "path": _text(source, "path", http.PATH, "a path such as /orders/{id}"),
+        "methods": [name for name in http.METHODS if name in given],
+        "auth": auth,
+    }
+
+
 _CHECKERS: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "db": _check_db,
     "storage": _check_storage,
     "auth": _check_auth,
     "event": _check_event,
+    "http": _check_http,
 }
 
 

@@ -33,6 +33,7 @@ SEND_BATCH: Final = 100  # deliveries
 _SPREAD: Final = 8
 _MIN_BATCH: Final = 10
 RECLAIM_EVERY_S: Final = 1.0
+SUM_UP_EVERY_S: Final = 60.0
 HOUSEKEEPING_EVERY_S: Final = 3600.0
 # When the broker refuses, leases go back for this long.
 BROKER_PAUSE_S: Final = 1.0
@@ -78,6 +79,7 @@ class Dispatcher:
         self._matchers: dict[int, tuple[Any, Matcher]] = {}
         self._reclaim_at = 0.0
         self._housekeeping_at = 0.0
+        self._sum_up_at = 0.0
         self._is_registered = False
 
     def cycle(self) -> float:
@@ -88,7 +90,10 @@ class Dispatcher:
             self._is_registered = True
         if now >= self._housekeeping_at:
             self._housekeeping_at = now + HOUSEKEEPING_EVERY_S
-            housekeeping.run()
+            housekeeping.start()
+        if now >= self._sum_up_at:
+            self._sum_up_at = now + SUM_UP_EVERY_S
+            housekeeping.sum_up_tallies()
         if now >= self._reclaim_at:
             self._reclaim_at = now + RECLAIM_EVERY_S
             if (lost := ledger.reclaim()) > 0:
@@ -173,7 +178,7 @@ def _triggers(project_ids: set[int]) -> list[TriggerSpec]:
         b"SELECT t.id, t.updated_at, t.project_id, t.name, t.function_id, f.name, t.alias,"
         b" t.source::text, t.filter, t.max_attempts, t.max_age_s, t.backoff_s"
         b" FROM functions_trigger t JOIN functions_function f ON f.id = t.function_id"
-        b" WHERE t.project_id = ANY(%s)",
+        b" WHERE t.project_id = ANY(%s) AND t.source->>'type' <> 'http'",
         (list(project_ids),),
     )
     return [

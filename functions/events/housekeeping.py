@@ -1,18 +1,20 @@
 """What has to happen now and then: retention, sweeps, closing the books."""
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Final
 
+import psycopg
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from baas.kernel import db, idempotency, ids
 from baas.kernel.events import retention
 
 logger = logging.getLogger(__name__)
 
-_FAILURES: Final[tuple[type[Exception], ...]] = (*db.CONNECTION_ERRORS, DatabaseError, OSError)
+_FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, DatabaseError, OSError)
 CHUNK: Final = 5_000  # rows that one statement removes
 
 # Sweeps of other rooms are registered by `functions.apps`.
@@ -22,6 +24,18 @@ _tasks: list[tuple[str, Callable[[], object]]] = []
 def register(name: str, task: Callable[[], object]) -> None:
     """Add a task that runs about hourly in one of the dispatchers. It must be safe to repeat."""
     _tasks.append((name, task))
+
+
+def start() -> None:
+    """Run every task in a thread of its own: what takes long must not hold up deliveries."""
+    threading.Thread(target=_run, name="housekeeping", daemon=True).start()
+
+
+def _run() -> None:
+    try:
+        run()
+    finally:
+        connection.close()  # this thread's
 
 
 def run() -> None:
@@ -83,5 +97,4 @@ def _in_chunks(statement: bytes, bound: object) -> None:
 
 register("partitions of the log", retention.maintain)
 register("first replies", idempotency.sweep)
-register("tallies", sum_up_tallies)
 register("old records", drop_old_records)
