@@ -28,6 +28,8 @@ _COLD_CALLS = 100
 _WARM_CALLS = 2000
 _SPACED_CALLS = 200
 _SPACE_S = 0.005
+_RARE_CALLS = 50
+_RARE_S = 0.1  # between calls, as when functions are called now and then
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -106,13 +108,13 @@ def _run(runner: Runner, spec: RunSpec, package: bytes) -> None:
         raise RuntimeError(f"the function failed: {result}")
 
 
-def _cold(runner: Runner) -> list[float]:
-    packages = [_package(number) for number in range(_COLD_CALLS)]
+def _cold(runner: Runner, first: int, count: int, pause_s: float) -> list[float]:
+    packages = [_package(number) for number in range(first, first + count)]
     specs = [_spec(package) for package in packages]
     # The package is there already: sending and unpacking it is part of a deploy, not of a start.
     for spec, package in zip(specs, packages, strict=True):
         runner.inspect(spec, package)
-    return _times_ms(_COLD_CALLS, lambda n: _run(runner, specs[n], packages[n]))
+    return _times_ms(count, lambda n: _run(runner, specs[n], packages[n]), pause_s)
 
 
 def _bare_python() -> list[float]:
@@ -155,19 +157,21 @@ def measure() -> list[Row]:
     package = _package(-1)
     with _host() as runner:
         bare = _bare_python()
-        cold = _cold(runner)
+        cold = _cold(runner, 0, _COLD_CALLS, 0.0)
+        rare = _cold(runner, _COLD_CALLS, _RARE_CALLS, _RARE_S)
         spec, fresh = _spec(package), _spec(package, "per-call")
         _run(runner, spec, package)
         warm = _times_ms(_WARM_CALLS, lambda _: _run(runner, spec, package))
         spaced = _times_ms(_SPACED_CALLS, lambda _: _run(runner, spec, package), _SPACE_S)
         _run(runner, fresh, package)
-        per_call = _times_ms(_SPACED_CALLS, lambda _: _run(runner, fresh, package), 0.03)
+        per_call = _times_ms(_RARE_CALLS, lambda _: _run(runner, fresh, package), _RARE_S)
     echo = _echo()
     return [
-        _row("invoke, cold (fork, isolation, load, call)", cold, bare, "`python -c pass`"),
+        _row("invoke, cold, back to back", cold, bare, "`python -c pass`"),
+        _row("invoke, cold, 100 ms apart", rare, bare, "`python -c pass`"),
         _row("invoke, warm, back to back", warm, echo, "JSON echo over a socketpair"),
         _row("invoke, warm, 5 ms apart", spaced, echo, "JSON echo over a socketpair"),
-        _row("invoke, fresh sandbox per call, 30 ms apart", per_call, bare, "`python -c pass`"),
+        _row("invoke, fresh sandbox per call, 100 ms apart", per_call, bare, "`python -c pass`"),
     ]
 
 

@@ -130,9 +130,10 @@ class Instance:
             raise _no_sandbox(_setup_failure(frame))
 
     async def load(self, spec: RunSpec, code: str) -> None:
-        """Confine it for this function and import that; afterwards it is frozen and can be called.
+        """Confine it for this function and import that; afterwards it can be called.
 
-        LoadError when the function or the sandbox does not come up; the instance is then gone.
+        It is not frozen: call it or let it rest at once. LoadError when the function or the
+        sandbox does not come up; the instance is then gone.
         """
         begun = self._loop.time()
         self._spec = spec
@@ -148,7 +149,6 @@ class Instance:
             failure = self._load_failure(frame)
             await self.end("load")
             raise failure
-        self._come_to_rest()
 
     async def _fork(self, zygote: Zygote) -> None:
         self.zygote = zygote
@@ -275,7 +275,7 @@ class Instance:
         if outcome in ("crashed", "timeout", "out_of_memory") or not clean:
             self.kill("spoilt")
         else:
-            self._come_to_rest()
+            self.come_to_rest()
 
     async def _exchange(self, data: bytes) -> Frame | None:
         """Send bytes and wait for a frame; None when the sandbox ends instead."""
@@ -360,7 +360,8 @@ class Instance:
 
     # --- rest ----------------------------------------------------------------------------------
 
-    def _come_to_rest(self) -> None:
+    def come_to_rest(self) -> None:
+        """Freeze it until the next call; it is killed when it does not stand still."""
         assert self._freezer is not None  # noqa: S101 - set by prepare()
         try:
             self._freezer.freeze()
@@ -370,6 +371,8 @@ class Instance:
         self.is_frozen = True
 
     def _wake(self) -> None:
+        if not self.is_frozen:
+            return
         assert self._freezer is not None  # noqa: S101 - set by prepare()
         self.is_frozen = False
         self._freezer.thaw()

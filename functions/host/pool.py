@@ -22,6 +22,7 @@ _PROJECT_SHARE: Final = 0.5  # of the budget, for what one project runs at one t
 _IDLE_FLOOR_MB: Final = 8  # a frozen instance costs at least this much
 _RECYCLE_CALLS: Final = 10_000
 _RECYCLE_AGE_S: Final = 3600.0
+_REFILL_DELAY_S: Final = 0.02
 _SWEEP_S: Final = 1.0
 _GROUP_RETRY_S: Final = 0.005
 
@@ -222,8 +223,12 @@ class Pool:
         try:
             await instance.load(spec, code)
         finally:
-            self._spawn_task(self._refill())
+            # Not at once: the call that is about to run needs the processor more.
+            asyncio.get_running_loop().call_later(_REFILL_DELAY_S, self._refill_soon)
         return instance
+
+    def _refill_soon(self) -> None:
+        self._spawn_task(self._refill())
 
     async def _take_prepared(self) -> Instance | None:
         """A sandbox that was prepared by the zygote now in use, if there is one."""
@@ -318,9 +323,7 @@ class Pool:
             return
         finally:
             self._give_room(spec)
-        self._put_back(instance, key) if spec.isolation != "per-call" else self._park(instance, key)
-
-    def _park(self, instance: Instance, key: Key) -> None:
+        instance.come_to_rest()
         if instance.is_usable:
             self._idle.setdefault(key, []).append(instance)
 
