@@ -98,7 +98,7 @@ def _metadata(request: Request) -> dict[str, str]:
     return {
         name[len(_META) :].lower().replace("_", "-"): value.strip()
         for name, value in request.environ.items()
-        if name.startswith(_META)
+        if name.startswith(_META) and len(name) > len(_META)
     }
 
 

@@ -10,9 +10,11 @@ from baas.kernel.problems import Invalid, Malformed, TooLarge, UnsupportedMediaT
 from storage.backends.base import CHUNK
 
 DEFAULT_TYPE: Final = "application/octet-stream"
-_TYPE: Final = re.compile(
-    r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}/[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}(\s*;[\x20-\x7e]{0,200})?"
-)
+MAX_TYPE: Final = 255
+_WORD: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+# Strictly as in RFC 9110: with a comma outside quotes, browsers would take what follows it for the
+# type, and we what stands before it.
+_TYPE: Final = re.compile(rf'{_WORD}/{_WORD}( *; *{_WORD}=({_WORD}|"[ !#-\[\]-~]*"))*')
 MAX_METADATA: Final = 2048  # bytes of names and values together, as in S3
 
 
@@ -88,7 +90,7 @@ def check_type(content_type: str | None) -> str:
     """The media type as it is stored and served. Raises Invalid `invalid_content_type`."""
     if not content_type:
         return DEFAULT_TYPE
-    if not _TYPE.fullmatch(content_type):
+    if len(content_type) > MAX_TYPE or not _TYPE.fullmatch(content_type):
         raise Invalid(
             "The Content-Type is not a media type such as image/jpeg.",
             code="invalid_content_type",

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -63,6 +64,19 @@ class TestFilesystemStore(ObjectStoreContract):
             with pytest.raises(StoreFull):
                 store.put("b", [b"x"])
         assert _all_keys(store) == ["a"]
+        assert os.listdir(root / ".incoming") == []
+
+    def test_the_kernel_says_full_in_the_middle(self, store: ObjectStore, root: Path) -> None:
+        store.put("a", [b"old"])
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+        try:
+            with pytest.raises(StoreFull):
+                store.put("a", [b"x" * 400_000] * 5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with store.open("a") as stream:
+            assert b"".join(stream) == b"old"
         assert os.listdir(root / ".incoming") == []
 
     def test_short_writes_are_continued(

@@ -58,6 +58,42 @@ def test_types_match_by_glob() -> None:
             require_type("image/png", allowed)
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "image/png",
+        "text/plain; charset=utf-8",
+        "text/plain;charset=UTF-8",
+        'video/mp4; codecs="avc1.42E01E, mp4a.40.2"',
+        "application/vnd.api+json; a=1; b=2",
+    ],
+)
+def test_types_that_clients_send_are_kept(content_type: str) -> None:
+    assert check_type(content_type) == content_type
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "image/png, text/html",
+        "image/png; x, text/html",
+        "image/png; x=1, text/html",
+        'image/png; x="a", text/html',
+        'image/png; x="a\\", text/html"',
+        "image/png;",
+        "image",
+        "image/",
+        "/png",
+        "a b/c",
+        "a/" + "b" * 300,
+        "a/b\n",
+    ],
+)
+def test_types_that_could_be_read_in_two_ways_are_refused(content_type: str) -> None:
+    with pytest.raises(Invalid):
+        check_type(content_type)
+
+
 @given(st.text(max_size=80))
 def test_no_content_type_can_break_out_of_its_header(text: str) -> None:
     try:
