@@ -84,7 +84,7 @@ def _latencies(call, base: str, committed: dict[str, float]) -> list[float]:  # 
         time.sleep(0.5)
     found = []
     for item in items:
-        invocation = call("GET", f"{base}/invocations/{item['invocation_id']}")
+        invocation = call("GET", f"{base}/invocations/{item['id']}")
         started = invocation["result"]["started"]
         found.append(started - committed[item["event"]["subject"]])
     return found

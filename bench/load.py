@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import uvloop
 
+REPLY_TIMEOUT_S = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -93,42 +95,65 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
+        # Servers close a connection after so many requests: go on with a new one.
         self._run.connection_closed()
 
 
 class _Run:
-    def __init__(self, make: Callable[[int], bytes], seconds: float, connections: int) -> None:
+    def __init__(
+        self, target: Target, make: Callable[[int], bytes], seconds: float, connections: int
+    ) -> None:
+        self._target = target
         self._make = make
         self._count = 0
-        self._open = connections
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.open = connections
         self.latencies: list[float] = []
         self.failures = 0
         self.first_failure = ""
         self.until = time.perf_counter() + seconds
-        self.done = asyncio.get_running_loop().create_future()
+        self.done = self._loop.create_future()
+        for _ in range(connections):
+            self._connect()
 
     def next_request(self) -> bytes:
         self._count += 1
         return self._make(self._count)
 
+    def _connect(self) -> None:
+        task = self._loop.create_task(self._open())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _open(self) -> None:
+        if self._target.socket_path:
+            await self._loop.create_unix_connection(
+                lambda: _Connection(self), self._target.socket_path
+            )
+        else:
+            await self._loop.create_connection(
+                lambda: _Connection(self), "127.0.0.1", self._target.port
+            )
+
     def connection_closed(self) -> None:
-        self._open -= 1
-        if not self._open and not self.done.done():
+        if time.perf_counter() < self.until:
+            self._connect()
+            return
+        self.open -= 1
+        if not self.open and not self.done.done():
             self.done.set_result(None)
 
 
 async def _drive(
     target: Target, make: Callable[[int], bytes], seconds: float, connections: int
 ) -> Load:
-    loop = asyncio.get_running_loop()
-    run = _Run(make, seconds, connections)
     began = time.perf_counter()
-    for _ in range(connections):
-        if target.socket_path:
-            await loop.create_unix_connection(lambda: _Connection(run), target.socket_path)
-        else:
-            await loop.create_connection(lambda: _Connection(run), "127.0.0.1", target.port)
-    await run.done
+    run = _Run(target, make, seconds, connections)
+    try:
+        await asyncio.wait_for(run.done, seconds + REPLY_TIMEOUT_S)
+    except TimeoutError:
+        raise RuntimeError(f"{run.open} of {connections} connections wait for a reply") from None
     return Load(
         requests=len(run.latencies),
         seconds=time.perf_counter() - began,

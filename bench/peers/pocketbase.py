@@ -42,7 +42,8 @@ def running(port: int) -> Iterator["Record"]:
     """A fresh PocketBase on this port with a public collection `notes`; yields one record."""
     binary = _binary()
     with tempfile.TemporaryDirectory() as directory:
-        options = ["--dir", directory]
+        # It writes migrations next to its data directory.
+        options = ["--dir", f"{directory}/data"]
         login = ["bench@example.com", "benchbench1"]
         subprocess.run(
             [binary, "superuser", "upsert", *login, *options],

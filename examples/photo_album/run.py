@@ -196,7 +196,7 @@ class Album:
 
     def dead_letter(self) -> str:
         delivery = self.delivery("broken", "dead")
-        return f"dead after {delivery['attempts']} attempts: {str(delivery['error'])[:60]}"
+        return f"dead after {delivery['attempts']} attempts: {delivery['errors'][-1]['message']}"
 
     def redrive(self) -> str:
         version = self.deploy("broken", "fixed")
