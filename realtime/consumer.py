@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -95,8 +96,11 @@ class Consumer(AsyncConsumer):  # type: ignore[misc] # channels has no types
             logger.exception("a socket's writer failed")
             self._end(frames.INTERNAL_ERROR, "internal_error")
 
-    async def _send_text(self, frame: str) -> None:
-        await self.base_send({"type": "websocket.send", "text": frame})
+    def _send_text(self, frame: str) -> Coroutine[Any, Any, None]:
+        sending: Coroutine[Any, Any, None] = self.base_send(
+            {"type": "websocket.send", "text": frame}
+        )
+        return sending
 
     def _end(self, code: int, reason: str) -> None:
         """Close from outside of a handler."""
@@ -115,7 +119,7 @@ class Consumer(AsyncConsumer):  # type: ignore[misc] # channels has no types
 
     def _token(self) -> str | None:
         """From `?token=`, or from a header where the client can set one."""
-        query = self.scope["query_string"].decode("latin-1")
+        query: str = self.scope["query_string"].decode("latin-1")
         given = parse_qs(query, max_num_fields=20).get("token") if query else None
         if given:
             return given[-1]

@@ -8,7 +8,7 @@ from typing import Final
 from baas.kernel.http.door import as_problem
 from baas.kernel.principals import Principal
 from baas.kernel.problems import NotFound, Problem, Unauthenticated
-from realtime import frames
+from realtime import frames, metrics
 from realtime.hub import Hub
 from realtime.queries import LiveQuery
 from realtime.resolve import is_current
@@ -39,6 +39,7 @@ class Keeper:
 
     def remove(self, session: Session) -> None:
         self._sessions.discard(session)
+        metrics.FRAMES.inc(session.outbox.take_sent())
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_forever())
@@ -53,6 +54,7 @@ class Keeper:
             await asyncio.sleep(TICK_S)
             try:
                 self._beat()
+                metrics.FRAMES.inc(sum(session.outbox.take_sent() for session in self._sessions))
                 self._hub.refresh_volatile()
                 await self._check_rules()
                 await self._check_tokens()

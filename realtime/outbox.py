@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+import types
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final, Protocol
 
 from realtime import metrics
 
 BUDGET_CHARACTERS: Final = 1024 * 1024  # of queued frames
 STALL_S: Final = 60.0  # how long the other side may take for one frame
+
+Send = Callable[[str], Coroutine[Any, Any, None]]
 
 
 class Stream(Protocol):
@@ -23,9 +26,13 @@ class Stream(Protocol):
 
 class Outbox:
     """Frames in order. Change frames of a consumer that is too slow are dropped, and its
-    subscriptions are reset when it reads again."""
+    subscriptions are reset when it reads again.
 
-    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+    A frame is handed over at once when nothing is in its way; only for a socket that does not
+    take it does the writer (`run`) wake up. Waking a task costs more than sending.
+    """
+
+    def __init__(self, send: Send) -> None:
         self._send = send
         self._frames: deque[tuple[str, Stream | None]] = deque()
         self._queued = 0  # characters
@@ -33,14 +40,23 @@ class Outbox:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._sending_since: float | None = None
+        # A frame that the socket did not take at once, or why it takes none any more.
+        self._unfinished: Coroutine[Any, Any, None] | None = None
+        self._failure: Exception | None = None
+        self._is_busy = False  # the writer is at work
+        self._is_closed = False
+        self._sent = 0
         self.last_sent = time.monotonic()
 
     @property
     def is_stalled(self) -> bool:
         """Whether the other side has not read for so long that it is as good as gone."""
-        since = self._sending_since
-        return since is not None and time.monotonic() - since > STALL_S
+        return self._is_busy and time.monotonic() - self.last_sent > STALL_S
+
+    def take_sent(self) -> int:
+        """Frames handed over since the last call."""
+        sent, self._sent = self._sent, 0
+        return sent
 
     def push(self, frame: str) -> None:
         """Queue a reply; who makes many of them awaits `room` in between."""
@@ -75,30 +91,43 @@ class Outbox:
         if stream in self._behind:
             self._behind.remove(stream)
 
+    def close(self) -> None:
+        """Nothing may be sent any more."""
+        self._is_closed = True
+        self._frames.clear()
+        self._behind.clear()
+        if self._unfinished is not None and not self._is_busy:
+            self._unfinished.close()
+
     async def room(self) -> None:
         """Wait until the other side has read some of what is queued."""
         await self._room.wait()
 
     async def run(self) -> None:
-        """Send for ever; raises what `send` raises when the socket is gone."""
+        """Send what could not be sent at once, for ever; raises what `send` raises."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            sent = await self._drain()
-            metrics.FRAMES.inc(sent)
+            self._is_busy = True
+            await self._drain()
+            self._is_busy = False
 
-    async def _drain(self) -> int:
-        sent = 0
+    async def _drain(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self.last_sent = time.monotonic()  # from now on it counts how long the socket takes
+        if self._unfinished is not None:
+            await self._unfinished
+            self._unfinished = None
+            self._note_sent()
         while True:
             while self._frames:
                 frame, _ = self._frames.popleft()
                 self._count(-len(frame))
-                self._sending_since = self.last_sent = time.monotonic()
                 await self._send(frame)
-                self._sending_since = None
-                sent += 1
+                self._note_sent()
             if not self._behind:
-                return sent
+                return
             stream = self._behind.popleft()
             frames = stream.catch_up()
             if frames is not None:
@@ -107,9 +136,32 @@ class Outbox:
                     self._append(frame, stream)
 
     def _append(self, frame: str, stream: Stream | None) -> None:
-        self._frames.append((frame, stream))
-        self._count(len(frame))
+        if self._is_closed:
+            return
+        if not self._is_busy and not self._wake.is_set():
+            self._hand_over(frame)
+        else:
+            self._frames.append((frame, stream))
+            self._count(len(frame))
+
+    def _hand_over(self, frame: str) -> None:
+        """Run the sending of a frame until it would wait; the writer does the rest."""
+        sending = self._send(frame)
+        try:
+            waits_for = sending.send(None)
+        except StopIteration:
+            self._note_sent()
+            return
+        except Exception as error:  # noqa: BLE001 - the writer raises it; others are not concerned
+            self._failure = error
+        else:
+            self._unfinished = _go_on(sending, waits_for)
+            self.last_sent = time.monotonic()
         self._wake.set()
+
+    def _note_sent(self) -> None:
+        self._sent += 1
+        self.last_sent = time.monotonic()
 
     def _count(self, characters: int) -> None:
         self._queued += characters
@@ -129,3 +181,17 @@ class Outbox:
         if any(not wanted(of) for _, of in self._frames):
             self._frames = deque(item for item in self._frames if wanted(item[1]))
             self._count(sum(len(frame) for frame, _ in self._frames) - self._queued)
+
+
+@types.coroutine
+def _go_on(begun: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """Await a coroutine that was already run up to its first pause."""
+    try:
+        while True:
+            yield waits_for
+            try:
+                waits_for = begun.send(None)
+            except StopIteration:
+                return
+    finally:
+        begun.close()

@@ -111,6 +111,7 @@ class Session:
     def close(self) -> None:
         """The socket is gone."""
         self.is_closed = True
+        self.outbox.close()
         for subscription in list(self.subscriptions.values()):
             self._remove(subscription)
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
 from tests.installation import Client, TestProject
@@ -141,8 +143,8 @@ class Socket:
 
     def expect_close(self) -> tuple[int, str]:
         """(code, reason) of the close that follows."""
-        for _ in self.ws:
-            pass
+        with pytest.raises(ConnectionClosedError):
+            deque(self.ws, maxlen=0)  # read to the end
         assert self.ws.close_code is not None
         return self.ws.close_code, self.ws.close_reason or ""
 

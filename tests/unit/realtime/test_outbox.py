@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from realtime.outbox import BUDGET_CHARACTERS, Outbox
 
 BIG = "x" * (BUDGET_CHARACTERS // 2)
@@ -135,5 +137,66 @@ def test_a_stream_that_is_not_ready_is_asked_again() -> None:
         outbox.retry(stream)
         await settle()
         assert peer.got == ["s1:reset", "s1:snapshot"]
+
+    play(story)
+
+
+def test_a_frame_that_the_socket_does_not_take_is_finished_before_the_next() -> None:
+    async def story(outbox: Outbox, peer: Peer) -> None:
+        outbox.push("first")
+        outbox.push("second")
+        assert peer.got == []
+        peer.gate.set()
+        await settle()
+        assert peer.got == ["first", "second"]
+        outbox.push("third")  # goes out at once, no task has to wake up
+        assert peer.got == ["first", "second", "third"]
+        assert outbox.take_sent() == 3
+        assert outbox.take_sent() == 0
+
+    play(story)
+
+
+def test_a_socket_that_is_gone_ends_the_writer_and_not_who_pushes() -> None:
+    async def run() -> None:
+        async def send(frame: str) -> None:
+            raise OSError("gone")
+
+        outbox = Outbox(send)
+        writer = asyncio.create_task(outbox.run())
+        outbox.push_change(Stream("s1"), "one")
+        outbox.push_change(Stream("s1"), "two")
+        with pytest.raises(OSError, match="gone"):
+            await writer
+
+    asyncio.run(run())
+
+
+def test_nothing_is_sent_after_the_end() -> None:
+    async def story(outbox: Outbox, peer: Peer) -> None:
+        outbox.push("in flight")
+        outbox.push("queued")
+        outbox.close()
+        outbox.push("late")
+        peer.gate.set()
+        await settle()
+        assert "queued" not in peer.got
+        assert "late" not in peer.got
+
+    play(story)
+
+
+def test_it_knows_a_stalled_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.outbox.STALL_S", 0.01)
+
+    async def story(outbox: Outbox, peer: Peer) -> None:
+        await asyncio.sleep(0.03)
+        assert not outbox.is_stalled  # there is nothing that it should have read
+        outbox.push("one")
+        await asyncio.sleep(0.03)
+        assert outbox.is_stalled
+        peer.gate.set()
+        await settle()
+        assert not outbox.is_stalled
 
     play(story)
