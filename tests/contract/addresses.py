@@ -17,6 +17,7 @@ _JSON = "application/json"
 # does not describe, and that is not named here, is taken to be JSON.
 OTHER_BODIES = {
     "POST /v1/admin/projects/{project}/keys:rotate",
+    *(f"{method} /v1/projects/{{project}}/http/{{path...}}" for method in ("POST", "PUT", "PATCH")),
     "POST /v1/projects/{project}/events",
     "POST /v1/projects/{project}/functions/{name}:invoke",
     "PUT /v1/projects/{project}/functions/{name}",
