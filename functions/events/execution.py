@@ -61,7 +61,7 @@ def run_batch(leases: Sequence[Lease]) -> None:
 
     What is not settled because this process or the database went away comes back by its lease.
     """
-    ready, verdicts = _prepare(ledger.start(leases, calls.MAX_DEPTH))
+    ready, verdicts = _prepare(_start(leases))
     if verdicts:
         _settle_patiently(verdicts, [])
     unsettled = {item.delivery.lease.id: item.delivery.lease for item in ready}
@@ -82,6 +82,17 @@ def run_batch(leases: Sequence[Lease]) -> None:
         if unsettled and time.monotonic() >= renew_at:
             _renew(list(unsettled.values()))
             renew_at = time.monotonic() + renew_s
+
+
+def _start(leases: Sequence[Lease]) -> list[Started]:
+    """Start; on a new connection when this thread's has died since its last batch."""
+    try:
+        return ledger.start(leases, calls.MAX_DEPTH)
+    except db.CONNECTION_ERRORS as error:
+        connection.close()
+        logger.warning("the database connection was lost: %s", error)
+        # If the first try did commit, this one finds every lease used: they come back in time.
+        return ledger.start(leases, calls.MAX_DEPTH)
 
 
 def _prepare(started: Iterable[Started]) -> tuple[list[Ready], list[Settlement]]:
