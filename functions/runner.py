@@ -1,5 +1,6 @@
 """The synchronous, thread-safe client of the function host."""
 
+import os
 import select
 import socket
 import threading
@@ -30,6 +31,7 @@ class _Connection:
     """One persistent connection; a request at a time."""
 
     def __init__(self, path: str) -> None:
+        self.owner_pid = os.getpid()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._reader = FrameReader(_HEADER_CAP, _BODY_CAP)
         try:
@@ -140,7 +142,8 @@ class Runner:
     def _connect(self) -> _Connection:
         connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is not None:
-            if not connection.is_stale():
+            # A forked child must not speak on its parent's connection.
+            if connection.owner_pid == os.getpid() and not connection.is_stale():
                 return connection
             self.close()
         self._local.connection = fresh = _Connection(self._path)

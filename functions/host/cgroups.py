@@ -239,7 +239,8 @@ class Tree:
         core = next((h for h in hierarchies if h.is_v2), None)
         used = list(dict.fromkeys(h.path for h in [*chosen.values(), *([core] if core else [])]))
         if self.is_v2:
-            _delegate(chosen["memory"].path)
+            passed_on = " ".join(f"+{controller}" for controller in chosen)
+            _delegate(chosen["memory"].path, passed_on)
         name = f"{_PREFIX}{os.getpid()}"
         self.parents = [path / name for path in used]
         for path in used:
@@ -247,7 +248,7 @@ class Tree:
         for parent in self.parents:
             parent.mkdir()
         if self.is_v2:
-            _write(self.parents[0] / "cgroup.subtree_control", "+memory +pids +cpu")
+            _write(self.parents[0] / "cgroup.subtree_control", passed_on)
         self.memory = chosen["memory"].path / name
         self.pids = chosen["pids"].path / name
         self.freezer = core.path / name if core else None
@@ -267,12 +268,12 @@ class Tree:
             _remove_tree(parent)
 
 
-def _delegate(own: Path) -> None:
+def _delegate(own: Path, controllers: str) -> None:
     """v2: processes live in leaves only, so step aside before controllers are passed on."""
     leaf = own / f"{_PREFIX}self"
     leaf.mkdir(exist_ok=True)
     _write(leaf / "cgroup.procs", "0")
-    _write(own / "cgroup.subtree_control", "+memory +pids +cpu")
+    _write(own / "cgroup.subtree_control", controllers)
 
 
 def _clean_left_overs(parent: Path) -> None:

@@ -228,6 +228,11 @@ def _judge(result: bytes | None) -> list[str]:
     return problems
 
 
+def _is_initial_user_namespace() -> bool:
+    """False where uid 0 is only called so (`unshare -r`, rootless containers)."""
+    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
 def _look_from_outside(pid: int) -> list[str]:
     """What the kernel says of a sandbox, which nothing inside can falsify."""
     status = {}
@@ -238,7 +243,7 @@ def _look_from_outside(pid: int) -> list[str]:
     problems = [f"{k} is {status.get(k)}" for k, v in wanted.items() if status.get(k) != v]
     capabilities = ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")
     problems += [f"{name} is {status[name]}" for name in capabilities if int(status[name], 16)]
-    if status["Uid"].split()[0] == "0":
+    if status["Uid"].split()[0] == "0" and _is_initial_user_namespace():
         problems.append("it runs as root")
     for name in ("pid", "mnt", "net", "ipc", "uts", "cgroup"):
         shared = os.readlink(f"/proc/self/ns/{name}") == os.readlink(f"/proc/{pid}/ns/{name}")
