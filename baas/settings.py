@@ -132,7 +132,8 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 
 EVENT_RETENTION_DAYS = env.integer("BAAS_EVENT_RETENTION_DAYS", 14)
-DATABASE_STATEMENT_TIMEOUT_MS = env.integer("BAAS_STATEMENT_TIMEOUT_MS", 10_000)
+# What one request may ask of the database; the web process sets it on its connections.
+STATEMENT_TIMEOUT_MS = env.integer("BAAS_STATEMENT_TIMEOUT_MS", 30_000)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["baas.kernel.http.drf.PrincipalAuthentication"],

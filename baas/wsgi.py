@@ -13,9 +13,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "baas.settings")
 
 def _application() -> "WSGIApplication":
     django = get_wsgi_application()  # sets Django up: the rooms can be imported only now
+    from django.conf import settings
+
+    from baas.kernel import db
     from baas.kernel.http.dataplane import DataPlane
     from baas.routes import data_plane
 
+    db.limit_statements(settings.STATEMENT_TIMEOUT_MS)
     return DataPlane(data_plane(), fallback=django)
 
 

@@ -141,9 +141,7 @@ def _take_frames(buffer: bytearray) -> int:
     return texts
 
 
-def _ours(
-    http: httpx.Client, base: str, path: str, pid: int
-) -> tuple[int, float, list[float]]:
+def _ours(http: httpx.Client, base: str, path: str, pid: int) -> tuple[int, float, list[float]]:
     """(frames, processor seconds, seconds from each answer to the last socket)."""
     subscribe = {"id": 1, "op": "subscribe", "channel": "db", "collection": "notes"}
     subscribe |= {"sort": ["-_id"], "limit": 50}

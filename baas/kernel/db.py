@@ -9,6 +9,8 @@ from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from psycopg import sql
 
 Query: TypeAlias = LiteralString | bytes | sql.SQL | sql.Composed
@@ -59,6 +61,24 @@ def is_disconnect(error: BaseException) -> bool:
         or raw_connection.closed
         or isinstance(error.__cause__ or error, psycopg.errors.AdminShutdown)
     )
+
+
+def limit_statements(timeout_ms: int) -> None:
+    """Let the server cancel what takes longer, on every connection that this process opens.
+
+    A cancelled statement raises psycopg.errors.QueryCanceled; the doors answer 503.
+    """
+
+    def limit(connection: BaseDatabaseWrapper, **_: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (str(timeout_ms),))
+
+    connection_created.connect(limit, weak=False, dispatch_uid="baas.statement_timeout")
+
+
+def unlimited() -> None:
+    """In a transaction: let its statements take their time (removing a project, say)."""
+    execute("SELECT set_config('statement_timeout', '0', true)")
 
 
 def in_transaction() -> bool:

@@ -154,6 +154,7 @@ def rotate_keys(project: Project) -> str:
 def delete(project: Project) -> None:
     """Remove the project with everything that the rooms keep for it, and its events."""
     project_id = project.id
+    db.unlimited()
     for hook in _delete_hooks:
         hook(project_id)
     db.execute("DELETE FROM kernel_event WHERE project_id = %s", (project_id,))
