@@ -19,7 +19,7 @@ from functions.models import Trigger
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 EVENT_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\*?|\*")
 COLLECTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}|\*")
-BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}|\*")
+BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}|\*")
 # Of the contract, not built yet: refused, never ignored.
 LATER: Final = ("timer", "queue", "webhook")
 MAX_FILTER: Final = 4096
