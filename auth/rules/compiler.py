@@ -27,7 +27,9 @@ from auth.rules.fragments import (
     as_json,
     as_text,
     constant,
+    let,
     shared,
+    start_aliases,
 )
 from auth.rules.relations import compare, equal, within
 from auth.rules.unparse import to_text
@@ -69,6 +71,7 @@ class Compiler:
 
     def where(self, root: ast.Node) -> sql.Composable:
         """The expression for a WHERE clause; TRUE or FALSE itself if the rows do not matter."""
+        start_aliases()
         part = self.truth(root, loose=True)
         return FALSE if part.kind == "error" else as_bool(part, loose=True)
 
@@ -330,7 +333,7 @@ class Compiler:
         # a fault in one item is a fault of the list
         code = sql.SQL(
             "(SELECT CASE WHEN count(items.v) = count(*) THEN jsonb_agg(items.v ORDER BY items.n) "
-            "END FROM (VALUES {}) AS items(n, v))"
+            "END FROM (SELECT * FROM (VALUES {}) AS listed OFFSET 0) AS items(n, v))"
         ).format(rows)
         return Fragment(kind="json", code=code)
 
@@ -352,22 +355,23 @@ class Compiler:
         )
         code = sql.SQL(
             "(SELECT CASE WHEN count(items.v) = count(*) THEN jsonb_object_agg(items.k, items.v) "
-            "END FROM (VALUES {}) AS items(k, v))"
+            "END FROM (SELECT * FROM (VALUES {}) AS listed OFFSET 0) AS items(k, v))"
         ).format(rows)
         return Fragment(kind="json", code=code)
 
     # macros
 
     def quantifier(self, node: ast.Macro, *, loose: bool) -> Fragment:
-        with_items = self.items(node)
-        if with_items is None:
+        container = self.fragment(node.operand)
+        if container.kind != "json":
             return ERROR
-        container, source = with_items
+        source = _Items(f"item{next(self.aliases)}")
         loose = loose and node.macro != "exists_one"  # one fault is a fault of the whole there
         hit = self.in_macro(node, source, lambda: self.truth(node.body, loose=loose))
         code = as_bool(hit, loose=loose) if hit.kind != "error" else NULL_BOOL
         if loose and node.macro == "exists":
-            return _bool(sql.SQL("EXISTS (SELECT FROM {} WHERE {})").format(source.rows, code))
+            exists = sql.SQL("EXISTS (SELECT FROM {} WHERE {})")
+            return _bool(source.of(container, lambda rows: exists.format(rows, code)))
         body = {
             "exists": "CASE WHEN bool_or(hits.hit) THEN TRUE "
             "WHEN count(hits.hit) = count(*) THEN FALSE END",
@@ -376,16 +380,16 @@ class Compiler:
             "exists_one": "CASE WHEN count(hits.hit) = count(*) "
             "THEN count(*) FILTER (WHERE hits.hit) = 1 END",
         }[node.macro]
-        tested = sql.SQL("(SELECT {} FROM (SELECT {} AS hit FROM {}) AS hits)").format(
-            sql.SQL(body), code, source.rows
+        tested = sql.SQL("(SELECT {} FROM (SELECT {} AS hit FROM {} OFFSET 0) AS hits)")
+        return _bool(
+            source.checked(container, lambda rows: tested.format(sql.SQL(body), code, rows))
         )
-        return _bool(source.guard(container, tested))
 
     def transformation(self, node: ast.Macro) -> Fragment:
-        with_items = self.items(node)
-        if with_items is None:
+        container = self.fragment(node.operand)
+        if container.kind != "json":
             return ERROR
-        container, source = with_items
+        source = _Items(f"item{next(self.aliases)}")
         test = node.body if node.macro == "filter" else node.condition
         hit: sql.Composable = TRUE
         if test is not None:
@@ -397,15 +401,14 @@ class Compiler:
             "(SELECT CASE WHEN count(made.hit) = count(*) "
             "AND count(made.v) FILTER (WHERE made.hit) = count(*) FILTER (WHERE made.hit) "
             "THEN coalesce(jsonb_agg(made.v ORDER BY made.n) FILTER (WHERE made.hit), '[]') END "
-            "FROM (SELECT {} AS hit, CASE WHEN {} THEN {} END AS v, {} AS n FROM {}) AS made)"
-        ).format(hit, hit, made, source.position, source.rows)
-        return Fragment(kind="json", code=source.guard(container, code))
-
-    def items(self, node: ast.Macro) -> tuple[Fragment, _Items] | None:
-        container = self.fragment(node.operand)
-        if container.kind != "json":
-            return None
-        return container, _Items(container, f"item{next(self.aliases)}")
+            "FROM (SELECT {} AS hit, {} AS v, {} AS n FROM {} OFFSET 0) AS made)"
+        )
+        return Fragment(
+            kind="json",
+            code=source.checked(
+                container, lambda rows: code.format(hit, made, source.position, rows)
+            ),
+        )
 
     def in_macro(
         self, node: ast.Macro, source: _Items, compile_: Callable[[], Fragment]
@@ -441,15 +444,18 @@ class Compiler:
         if id_.kind == "error":
             return ERROR
         table = self.table(node)
-        if table is None:
+        alias = f"other{next(self.aliases)}"
+
+        def test(key: sql.Composable) -> sql.Composable:
             exists: sql.Composable = FALSE
-        else:
-            alias = f"other{next(self.aliases)}"
-            exists = sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} = {})").format(
-                table, sql.Identifier(alias), sql.Identifier(alias, "_id"), as_text(id_)
-            )
-        found = exists if op == "!=" else sql.SQL("(NOT {})").format(exists)
-        return _bool(sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(as_text(id_), found))
+            if table is not None:
+                exists = sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} = {})").format(
+                    table, sql.Identifier(alias), sql.Identifier(alias, "_id"), key
+                )
+            found = exists if op == "!=" else sql.SQL("(NOT {})").format(exists)
+            return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(key, found)
+
+        return _bool(test(as_text(id_)) if id_.simple else let((as_text(id_),), test))
 
     def field_of_other(self, node: ast.Get, name: str) -> Fragment:
         if name in DOCUMENT_COLUMNS:
@@ -523,21 +529,33 @@ class Compiler:
 class _Items:
     """The rows that a macro ranges over."""
 
-    def __init__(self, container: Fragment, alias: str) -> None:
+    def __init__(self, alias: str) -> None:
+        self.alias = sql.Identifier(alias)
         self.item = sql.Identifier(alias, "v")
         self.position = sql.Identifier(alias, "n")
+
+    def of(
+        self, container: Fragment, body: Callable[[sql.Composable], sql.Composable]
+    ) -> sql.Composable:
+        """`body` of the rows; none where the container is neither a list nor a map."""
         if container.constant and isinstance(container.value, list | tuple):
-            listed: sql.Composable = as_json(container)
-        else:
-            listed = shared(container, _list_items)
-        self.rows = sql.SQL("jsonb_array_elements({}) WITH ORDINALITY AS {}(v, n)").format(
-            listed, sql.Identifier(alias)
+            return body(self.rows(as_json(container)))
+        return shared(container, lambda v: body(self.rows(_list_items(v))))
+
+    def checked(
+        self, container: Fragment, body: Callable[[sql.Composable], sql.Composable]
+    ) -> sql.Composable:
+        """`body` of the rows; NULL where the container is neither a list nor a map."""
+        return shared(
+            container,
+            lambda v: sql.SQL(
+                "CASE WHEN jsonb_typeof({}) IN ('array', 'object') THEN {} END"
+            ).format(v, body(self.rows(_list_items(v)))),
         )
 
-    def guard(self, container: Fragment, code: sql.Composable) -> sql.Composable:
-        """`code`, or NULL where the container is neither a list nor a map."""
-        return sql.SQL("CASE WHEN jsonb_typeof({}) IN ('array', 'object') THEN {} END").format(
-            as_json(container), code
+    def rows(self, listed: sql.Composable) -> sql.Composable:
+        return sql.SQL("jsonb_array_elements({}) WITH ORDINALITY AS {}(v, n)").format(
+            listed, self.alias
         )
 
 
@@ -610,12 +628,11 @@ def _of_some_caller(node: ast.Node) -> Fragment:
             return _of_some_caller(node.arguments[0])
         case ast.Call():
             return Fragment(kind="json", code=NULL_BOOL, simple=True)
-        case ast.Choice():
-            then, otherwise = map(_of_some_caller, (node.then, node.otherwise))
-            if then.kind == otherwise.kind:
-                return Fragment(kind=then.kind, code=NULL_BOOL, simple=True)
-    for part in ast.children(node):
-        as_json(_of_some_caller(part))  # refuses what a list, a map or a mixed choice cannot hold
+    parts = [_of_some_caller(part) for part in ast.children(node)]
+    if isinstance(node, ast.Choice) and parts[1].kind == parts[2].kind:
+        return Fragment(kind=parts[1].kind, code=NULL_BOOL, simple=True)
+    for part in parts:
+        as_json(part)  # refuses what a list, a map or a mixed choice cannot hold
     return Fragment(kind="json", code=NULL_BOOL, simple=True)
 
 

@@ -6,10 +6,12 @@ have to stand twice goes through `let`, so that the SQL grows no faster than the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from json import dumps
 from typing import Any, Final, Literal, TypeAlias
 
@@ -46,6 +48,7 @@ class Fragment:
 
 
 _LARGEST: Final = 10**1000
+_aliases: ContextVar[Iterator[int]] = ContextVar("aliases")
 ERROR: Final = Fragment(kind="error", value=None)
 
 
@@ -69,20 +72,34 @@ def constant(value: values.Value) -> Fragment:
 
 def let(parts: tuple[sql.Composable, ...], body: Callable[..., sql.Composable]) -> sql.Composable:
     """`body` of names for `parts`, each computed once (OFFSET 0: the planner must not undo it)."""
+    alias = f"part{next(_aliases.get())}"
     names = [f"p{position}" for position in range(len(parts))]
     columns = sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(part, sql.Identifier(name))
         for part, name in zip(parts, names, strict=True)
     )
-    return sql.SQL("(SELECT {} FROM (SELECT {} OFFSET 0) AS part)").format(
-        body(*(sql.Identifier("part", name) for name in names)), columns
+    return sql.SQL("(SELECT {} FROM (SELECT {} OFFSET 0) AS {})").format(
+        body(*(sql.Identifier(alias, name) for name in names)), columns, sql.Identifier(alias)
     )
+
+
+def start_aliases() -> None:
+    """To be called before an expression is made: its aliases count from 1, so that the same rule
+    is the same text (and the same prepared statement) each time."""
+    _aliases.set(count(1))
 
 
 def shared(part: Fragment, body: Callable[[sql.Composable], sql.Composable]) -> sql.Composable:
     """`body` of the JSON of `part`, which it may use as often as it likes."""
     code = as_json(part)
     return body(code) if part.simple else let((code,), body)
+
+
+def named(part: Fragment, body: Callable[[Fragment], sql.Composable]) -> sql.Composable:
+    """As `shared`, in the kind that it has."""
+    if part.simple or part.constant:
+        return body(part)
+    return let((part.code,), lambda code: body(Fragment(kind=part.kind, code=code, simple=True)))
 
 
 def text_literal(value: str) -> sql.Composable:

@@ -259,16 +259,12 @@ def _split(whole: Fragment, separator: Fragment) -> Fragment:
     code = let(
         (as_text(whole), as_text(separator)),
         lambda a, b: sql.SQL(
-            "CASE WHEN {1} = '' THEN NULL WHEN {0} = '' THEN '[\"\"]'::jsonb "
+            # string_to_array() takes a NULL separator for "every character"
+            "CASE WHEN {1} = '' OR {1} IS NULL THEN NULL WHEN {0} = '' THEN '[\"\"]'::jsonb "
             "ELSE to_jsonb(string_to_array({0}, {1})) END"
         ).format(a, b),
     )
-    # string_to_array() takes a NULL separator for "every character", which is an error here
-    checked = let(
-        (as_text(separator), code),
-        lambda by, found: sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(by, found),
-    )
-    return Fragment(kind="json", code=checked)
+    return Fragment(kind="json", code=code)
 
 
 def _cased(function: str) -> Callable[[Fragment], Fragment]:
@@ -359,11 +355,14 @@ def _to_bool(part: Fragment) -> Fragment:
         return part
     if part.kind not in ("json", "text", "owner"):
         return ERROR
-    return _bool(
-        "CASE WHEN {0} IN ('true', '\"true\"') THEN TRUE "
-        "WHEN {0} IN ('false', '\"false\"') THEN FALSE END",
-        as_json(part),
+    code = shared(
+        part,
+        lambda v: sql.SQL(
+            "CASE WHEN {0} IN ('true', '\"true\"') THEN TRUE "
+            "WHEN {0} IN ('false', '\"false\"') THEN FALSE END"
+        ).format(v),
     )
+    return _bool("{}", code)
 
 
 def _timestamp(part: Fragment) -> Fragment:

@@ -18,7 +18,7 @@ from auth.rules.grammar import GRAMMAR
 
 MAX_SOURCE_CHARACTERS: Final = 4096
 MAX_NODES: Final = 1000
-MAX_DEPTH: Final = 40
+MAX_DEPTH: Final = 24
 MAX_NUMBER_DIGITS: Final = 100
 
 _RESERVED: Final = frozenset(
@@ -33,7 +33,7 @@ def parse(source: str) -> ast.Node:
     """The tree of a CEL expression.
 
     Raises RuleSyntaxError where it is not one, uses an unknown function, or is beyond the limits
-    (4,096 characters, 1,000 nodes, 40 levels, numbers of 100 digits).
+    (4,096 characters, 1,000 nodes, 24 levels, numbers of 100 digits).
     """
     if len(source) > MAX_SOURCE_CHARACTERS:
         raise RuleSyntaxError(

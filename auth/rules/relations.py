@@ -20,6 +20,7 @@ from auth.rules.fragments import (
     constant,
     json_literal,
     let,
+    named,
     shared,
     text_literal,
 )
@@ -72,8 +73,7 @@ def within(value: Fragment, container: Fragment, *, loose: bool) -> Fragment:
     if value.constant:
         return _bool("{}", shared(container, lambda v: _holds(v, value)))
     if value.kind in ("time", "span"):
-        held = shared(container, lambda v: _holds(v, value))
-        return _bool("CASE WHEN {} IS NOT NULL THEN {} END", value.code, held)
+        return _bool("{}", named(value, lambda value: _holds_time(container, value)))
     return _bool(
         "{}",
         let(
@@ -154,11 +154,27 @@ def _among(value: Fragment, items: tuple[values.Value, ...], *, loose: bool) -> 
     if value.kind == "json" and items:
         listed = sql.SQL(", ").join(map(json_literal, items))
         return _bool("({} IN ({}))", value.code, listed)
-    parts = [equal(value, constant(item), loose=False) for item in items]
-    codes = [as_bool(part) for part in parts if not (part.constant and part.value is False)]
-    if not codes:
+    if all(_differs(value, item) for item in items):
         return _never(value, constant(None), loose=loose)
-    return _bool("({})", sql.SQL(" OR ").join(codes))
+    return _bool("{}", named(value, lambda value: _any_equal(value, items)))
+
+
+def _differs(value: Fragment, item: values.Value) -> bool:
+    """Whether no row's value can be this item."""
+    test = equal(value, constant(item), loose=True)
+    return test.constant and test.value is False
+
+
+def _any_equal(value: Fragment, items: tuple[values.Value, ...]) -> sql.Composable:
+    return sql.SQL("({})").format(
+        sql.SQL(" OR ").join(as_bool(equal(value, constant(item), loose=False)) for item in items)
+    )
+
+
+def _holds_time(container: Fragment, value: Fragment) -> sql.Composable:
+    return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(
+        value.code, shared(container, lambda v: _holds(v, value))
+    )
 
 
 def _holds(container: sql.Composable, value: Fragment) -> sql.Composable:
@@ -193,6 +209,12 @@ def _holds(container: sql.Composable, value: Fragment) -> sql.Composable:
 def _equal_times(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:
     if not {left.kind, right.kind} <= {"time", "json", "text", "owner"}:
         return _never(left, right, loose=loose)
+    return _bool(
+        "{}", named(left, lambda left: named(right, lambda right: _same_moment(left, right)))
+    )
+
+
+def _same_moment(left: Fragment, right: Fragment) -> sql.Composable:
     # what is there but no time is not equal; what is not there is an error
     present = [
         part.code
@@ -201,9 +223,9 @@ def _equal_times(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:
     ]
     test = sql.SQL("coalesce({} = {}, FALSE)").format(as_time(left), as_time(right))
     if not present:
-        return _bool("{}", test)
+        return test
     conditions = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(code) for code in present)
-    return _bool("CASE WHEN {} THEN {} END", conditions, test)
+    return sql.SQL("CASE WHEN {} THEN {} END").format(conditions, test)
 
 
 def _never(left: Fragment, right: Fragment, *, loose: bool) -> Fragment:

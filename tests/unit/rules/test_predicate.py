@@ -250,7 +250,7 @@ def test_what_get_raises_is_not_hidden() -> None:
         "doc.list.all(x, doc.list.all(y, doc.list.all(z, x + y + z >= 0)))",
         "doc.list.map(x, doc.list + [x]).size() > 0",
         "!doc.text.matches('^(a|aa)+$')",
-        "doc.text" + " + doc.text" * 30 + " == ''",
+        "doc.text" + " + doc.text" * 20 + " == ''",
     ],
 )
 def test_no_rule_takes_long(source: str) -> None:
