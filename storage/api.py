@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+import orjson
 from django.conf import settings
 
-from baas.kernel import cursors
+from baas.kernel import cursors, idempotency
 from baas.kernel.events.event import rfc3339
+from baas.kernel.http import door
 from baas.kernel.http.request import Request, Response, json_response, no_content
 from baas.kernel.http.routes import PROJECT, Route
 from baas.kernel.problems import FieldError, Invalid, Malformed, Problem
@@ -119,8 +121,47 @@ def _content_digest(header: str | None) -> str | None:
 def _kept(request: Request, upload: Upload) -> Response:
     path = _path(request)
     who = _who(request, "PUT", path)
-    object_ = service.put(who, request.project, request.params["bucket"], path, upload)
+    key = request.header("Idempotency-Key")
+    if key is not None:
+        return _kept_once(request, who, path, upload, key)
+    return _shown(service.put(who, request.project, request.params["bucket"], path, upload))
+
+
+def _shown(object_: Object) -> Response:
     return json_response(object_.as_dict(), 201, [("ETag", f'"{object_.etag}"')])
+
+
+def _kept_once(request: Request, who: Caller, path: str, upload: Upload, key: str) -> Response:
+    """As without a key, but a repeated call gets the first one's reply and changes nothing.
+
+    Whether it is the same body is known when it is here: the bytes of a repeat come in vain.
+    """
+    received = service.receive(
+        who, request.project, request.params["bucket"], path, upload, may_be_repeat=True
+    )
+    new = received.new
+    kept: list[Object] = []
+
+    def keep() -> Response:
+        kept.append(service.keep(received))
+        return _shown(kept[0])
+
+    try:
+        return idempotency.run(
+            key=key,
+            identity=request.principal.identity,
+            project_id=request.project.id,
+            method=request.method,
+            path=request.path,
+            body=orjson.dumps([new.sha256, new.content_type, new.metadata]),
+            mode="atomic",
+            handle=keep,
+            render=lambda problem: door.problem_response(problem, request.request_id),
+        )
+    finally:
+        # Unless it is unknown whether they are kept (a lost connection): then the sweep decides.
+        if not kept:
+            service.forget(new.key)
 
 
 def _path(request: Request) -> str:

@@ -8,7 +8,7 @@ them.
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import psycopg
@@ -37,12 +37,16 @@ __all__ = [
     "SERVICE",
     "Caller",
     "Object",
+    "Received",
     "Sweep",
     "Upload",
     "delete",
+    "forget",
     "get",
+    "keep",
     "open_bytes",
     "put",
+    "receive",
     "sweep",
 ]
 
@@ -62,6 +66,41 @@ def put(
     Raises NotFound `bucket_not_found`; Forbidden; PreconditionFailed; TooLarge
     `object_too_large`; UnsupportedMediaType `type_not_allowed`; Invalid; Unavailable
     `storage_full` or `storage_unavailable`; what the chunks raise. Then all is as before.
+    """
+    received = receive(caller, project, bucket_name, path, upload)
+    try:
+        return keep(received)
+    except Problem:
+        # Anything else (a lost connection) may have committed: then the sweep decides.
+        forget(received.new.key)
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Bytes that are durable, but that nobody sees yet."""
+
+    caller: Caller
+    project: ProjectConfig
+    bucket: buckets.Bucket
+    upload: Upload
+    new: Object
+    seen: Object | None  # what was at the path when the upload began
+
+
+def receive(
+    caller: Caller,
+    project: ProjectConfig,
+    bucket_name: str,
+    path: str,
+    upload: Upload,
+    *,
+    may_be_repeat: bool = False,
+) -> Received:
+    """The first half of `put`: check what can be checked, then take the bytes.
+
+    `keep` comes next, else `forget`. Of a call that may be a repeated one, the preconditions are
+    left to `keep`: the object that is there may be the call's own. Raises as `put` does.
     """
     bucket = buckets.get(project.id, bucket_name)
     path = paths.check_path(path)
@@ -84,7 +123,9 @@ def put(
     # All that can be known is refused before a byte of the body is read. A rule about the size
     # of a body of unknown length has to wait for its end.
     if upload.size is not None or "size" not in bucket.write.source:
-        _require_put(bucket, caller, upload, seen, _over(new, seen))
+        access.require_write(bucket, caller, seen, _over(new, seen))
+        if not may_be_repeat:
+            _require_preconditions(upload, seen)
         require_size(new.size, bucket.max_size)
     else:
         access.require_some_write(bucket, caller)
@@ -97,29 +138,35 @@ def put(
     new = replace(
         new, size=meter.size, etag=meter.md5, sha256=meter.sha256, updated_at=objects.now()
     )
-    try:
-        if upload.sha256 is not None and upload.sha256 != new.sha256:
-            raise Invalid(
-                "The bytes that arrived have another SHA-256 than Content-Digest says:"
-                " nothing was stored, send them again.",
-                code="checksum_mismatch",
-            )
-        for _ in range(ATTEMPTS):
-            written = _over(new, seen)
-            _require_put(bucket, caller, upload, seen, written)
-            if sql.write(written, project.slug, seen):
-                if seen is not None:
-                    forget(seen.key)
-                return written
-            seen = sql.fetch(project.id, bucket.name, path)
-        raise contended()
-    except psycopg.errors.ForeignKeyViolation as error:
+    if upload.sha256 is not None and upload.sha256 != new.sha256:
         forget(new.key)
-        raise paths.bucket_not_found(bucket_name) from error
-    except Problem:
-        # Anything else (a lost connection) may have committed: then the sweep decides.
-        forget(new.key)
-        raise
+        raise Invalid(
+            "The bytes that arrived have another SHA-256 than Content-Digest says:"
+            " nothing was stored, send them again.",
+            code="checksum_mismatch",
+        )
+    return Received(
+        caller=caller, project=project, bucket=bucket, upload=upload, new=new, seen=seen
+    )
+
+
+def keep(received: Received) -> Object:
+    """The second half of `put`: the object stands at its path, and is announced."""
+    new, seen, bucket = received.new, received.seen, received.bucket
+    for _ in range(ATTEMPTS):
+        written = _over(new, seen)
+        access.require_write(bucket, received.caller, seen, written)
+        _require_preconditions(received.upload, seen)
+        try:
+            done = sql.write(written, received.project.slug, seen)
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise paths.bucket_not_found(bucket.name) from error
+        if done:
+            if seen is not None:
+                forget(seen.key)
+            return written
+        seen = sql.fetch(new.project_id, new.bucket, new.path)
+    raise contended()
 
 
 def _over(new: Object, seen: Object | None) -> Object:
@@ -129,10 +176,7 @@ def _over(new: Object, seen: Object | None) -> Object:
     return replace(new, owner=seen.owner, created_at=seen.created_at)
 
 
-def _require_put(
-    bucket: buckets.Bucket, caller: Caller, upload: Upload, seen: Object | None, new: Object
-) -> None:
-    access.require_write(bucket, caller, seen, new)
+def _require_preconditions(upload: Upload, seen: Object | None) -> None:
     if upload.only_new and seen is not None:
         raise PreconditionFailed(
             "There is an object at this path already (If-None-Match: *).", code="object_exists"

@@ -264,3 +264,48 @@ def test_unknown_buckets_and_methods(client: Client, project: TestProject) -> No
         assert (reply.status, reply.code) == (404, "bucket_not_found")
     assert client.patch(f"{ghost.path}/objects/a", {}).code == "method_not_allowed"
     assert ghost.events() == []
+
+
+def test_a_repeated_upload_gets_the_first_reply(bucket: BucketClient) -> None:
+    key = {"Idempotency_Key": "upload-1"}
+    first = bucket.put("a", b"one", If_None_Match="*", **key)
+    again = bucket.put("a", b"one", If_None_Match="*", **key)
+    assert (first.status, again.status) == (201, 201)
+    assert again.json == first.json
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(bucket.events()) == 1
+    other = bucket.put("a", b"two", **key)
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
+    assert bucket.put("a", b"three", If_None_Match="*", Idempotency_Key="k-2").status == 412
+    assert bucket.put("a", b"three", Idempotency_Key="k-3").status == 201
+    assert bucket.get("a").body == b"three"
+    assert len(bucket.events()) == 2
+    assert stored_keys(bucket) == 1
+
+
+def stored_keys(bucket: BucketClient) -> int:
+    from storage import backends
+    from storage.objects import project_prefix
+
+    return len(list(backends.default().keys(project_prefix(bucket.project.id))))
+
+
+def test_a_refused_upload_with_a_key_leaves_no_bytes(make_bucket: MakeBucket) -> None:
+    bucket = make_bucket(rules={"write": "object.size < 3", "read": "public"})
+    key = {"Idempotency_Key": "upload-1"}
+    for _ in range(2):
+        form = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nlong\r\n--x--\r\n'
+        refused = bucket.client.request(
+            "POST",
+            f"{bucket.path}/objects/a",
+            body=form,
+            headers={
+                "Content-Type": "multipart/form-data; boundary=x",
+                "Idempotency-Key": key["Idempotency_Key"],
+            },
+        )
+        assert (refused.status, refused.code) == (403, "rule_denied")
+    assert refused.headers["idempotency-replayed"] == "true"
+    assert stored_keys(bucket) == 0
+    assert bucket.events() == []
