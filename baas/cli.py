@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # before anything was started
 
 
 def _status(chosen: config.Config) -> int:

@@ -25,7 +25,7 @@ class Listener:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(address)
-            self._socket.listen(511)
+            self._socket.listen(4096)
             # nginx takes an inherited socket as it is. Its workers share it: woken together, all
             # but one would block in accept() and serve nobody until the next connection comes.
             self._socket.setblocking(False)

@@ -121,19 +121,21 @@ class _Stack:
             self._config, sockets=self._sockets, env=self._environment(), listener=self._listener
         )
         start = self._supervisor.start
-        if self._postgres:
-            start(table.postgres(self._postgres))
+        # Callers are told to wait from now on, and wait no longer than needed.
+        start(table.proxy())
+        start(table.function_host())
         if self._redis:
             start(table.redis(self._redis))
         if self._s3:
             start(table.objectstore(self._s3))
-        # Callers are told to wait from now on, and wait no longer than needed.
-        start(table.proxy())
-        start(table.function_host())
-        await self._prepare_database(table)
+        if self._postgres:
+            start(table.postgres(self._postgres))  # last: its first start keeps us busy
+            await self._wait_for_postgres(self._postgres)
+        changed = await self._migrate(table)
         listening = (*table.webs(), table.realtime())
         for process in (*listening, *table.dispatchers(), *table.workers()):
             start(process)
+        await self._prepare_operator(table, look=changed)
         while self._s3 and not self._s3.is_ready():
             await asyncio.sleep(0.1)
         await self._wait_until_ready([process.socket for process in listening])
@@ -172,22 +174,21 @@ class _Stack:
                 defaults["BAAS_BROKER_URL"] = self._redis.broker_url
         return {**defaults, **given, **made}
 
-    async def _prepare_database(self, table: Table) -> None:
-        """Migrate and make the first operator, unless nothing changed since the last time."""
-        if self._postgres:
-            await self._wait_for_postgres(self._postgres)
+    async def _migrate(self, table: Table) -> bool:
+        """Bring the database up to date, unless nothing changed since the last time."""
         record = self._config.data_dir / "migrated.json"
         files = schema.digest_of_files(CHECKOUT)
         applied = (await job.run(table.schema_check(), self._output)).strip()
         now = json.dumps({"files": files, "applied": applied})
-        known = record.read_text() if record.exists() else ""
-        if now != known:
-            self._output.say("migrate", await job.run(table.migrate(), self._output))
-            applied = (await job.run(table.schema_check(), self._output)).strip()
-            write_private(record, json.dumps({"files": files, "applied": applied}))
-        await self._prepare_operator(table, look=now != known)
+        if record.exists() and record.read_text() == now:
+            return False
+        self._output.say("migrate", await job.run(table.migrate(), self._output))
+        applied = (await job.run(table.schema_check(), self._output)).strip()
+        write_private(record, json.dumps({"files": files, "applied": applied}))
+        return True
 
     async def _prepare_operator(self, table: Table, *, look: bool) -> None:
+        """Make the first operator where there is none; keep operator.json's address true."""
         path = self._config.data_dir / "operator.json"
         known = json.loads(path.read_text()) if path.exists() else None
         if look or known is None:

@@ -108,6 +108,8 @@ class Table:
             # Only the proxy can reach the socket, and it overwrites what callers claim.
             *("--log-level", "warning", "--forwarded-allow-ips", "*"),
             *("--ws-ping-interval", "25", "--ws-ping-timeout", "25", "--ws-max-size", "1048576"),
+            # Compressing a frame for each socket costs several times what sending it does.
+            *("--ws-per-message-deflate", "false"),
             *("--timeout-graceful-shutdown", "5"),
             socket=socket,
         )
