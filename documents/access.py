@@ -74,25 +74,33 @@ def may(
     )
 
 
-def readable_rows(caller: Caller, collection: Collection) -> sql.Composable:
+def readable_rows(
+    caller: Caller, collection: Collection, *, uid: str | None = None
+) -> sql.Composable:
     """The condition for the rows (of the table named `d`) that the caller may read.
 
+    With `uid` it is the condition for a user of that id who is like the caller otherwise.
     Raises Forbidden `rule_denied` when the collection is closed to him altogether.
     """
     if caller.principal.bypasses_rules:
         return EVERY_ROW
-    rows = _rows(caller, collection, collection.rules.get("read"))
+    rows = _rows(caller, collection, collection.rules.get("read"), uid)
     if rows == NO_ROW:
         raise denied(caller, collection, "read")
     return rows
 
 
-def _rows(caller: Caller, collection: Collection, rule: Rule | None) -> sql.Composable:
+def _rows(
+    caller: Caller, collection: Collection, rule: Rule | None, uid: str | None = None
+) -> sql.Composable:
     if rule is None:
         return NO_ROW
+    auth = caller.principal.auth
+    if uid is not None and auth is not None:
+        auth["uid"] = uid
     return rule.to_sql(
         document_bindings("d", caller.table_of, collection.narrow),
-        auth=caller.principal.auth,
+        auth=auth,
         request={"ip": caller.ip},
     )
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, cast
 from django.db import transaction
 
 from baas.kernel.problems import Conflict, FieldError, Invalid, Malformed, Problem, TooLarge
-from documents import collections, service, updates
+from documents import checks, collections, service, updates
 from documents.access import Caller
 from documents.updates import Update
 
@@ -58,7 +58,7 @@ def _write(given: Any) -> Write:
     if op == "update" and not isinstance(given.get("update"), dict):
         raise _invalid("update takes update, an object")
     if id is not None or op != "create":
-        service.check_id(id)
+        checks.check_id(id)
     if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
         raise _invalid("if_version is a whole number")
     if exists is not None and not isinstance(exists, bool):

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from psycopg import sql
-
 from baas.kernel import cursors, db
-from documents import access, collections, wire
+from documents import access, collections, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
 from documents.query import EVERYTHING, Node, Parameters, parse, projection, sort
@@ -14,6 +12,7 @@ from documents.query.problems import invalid_query
 from documents.query.projection import Project
 from documents.query.sort import BY_ID, Sort
 from documents.query.to_sql import Condition, compile_condition, shape
+from documents.row_filter import RowFilter
 
 MAX_SKIP: Final = 1_000_000
 MAX_PLANS: Final = 256  # kept per collection and process
@@ -72,7 +71,7 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     collection = _readable(caller, name)
     if collection is None:
         return Page(rows=[], next_cursor=None, total=0 if query.count else None)
-    readable = access.readable_rows(caller, collection)
+    readable = row_filter.readable(caller, collection)
     total = _count(collection, query.filter, readable) if query.count else None
     text, values = _statement(collection, query, readable)
     rows = db.fetch_all(text, values)
@@ -86,11 +85,11 @@ def run(caller: Caller, name: str, query: Query) -> Page:
 def statement(caller: Caller, name: str, query: Query) -> tuple[bytes, dict[str, Any]]:
     """The statement that `run` runs, and its parameters: to be explained."""
     collection = collections.get(caller.project.id, name)
-    return _statement(collection, query, access.readable_rows(caller, collection))
+    return _statement(collection, query, row_filter.readable(caller, collection))
 
 
 def _statement(
-    collection: Collection, query: Query, readable: sql.Composable
+    collection: Collection, query: Query, readable: RowFilter
 ) -> tuple[bytes, dict[str, Any]]:
     plan = _plan(collection, query.filter, query.sort)
     values = plan.condition.bind(query.filter)
@@ -100,16 +99,10 @@ def _statement(
         condition = sort.after(query.sort, query.after, parameters, collection.scalars)
         behind = b" AND " + condition.as_bytes(db.raw())
         values |= parameters.values
-    values["limit"] = query.limit + 1
-    values["skip"] = query.skip
-    text = (
-        plan.select
-        + _where(plan, readable)
-        + behind
-        + plan.order_by
-        + b" LIMIT %(limit)s::bigint OFFSET %(skip)s::bigint"
-    )
-    return text, values
+    values |= readable.parameters
+    # The numbers stand in the text: a plan for an unknown limit would read and sort everything.
+    limit = b" LIMIT %d OFFSET %d" % (query.limit + 1, query.skip)
+    return plan.select + _where(plan, readable) + behind + plan.order_by + limit, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +136,10 @@ def _plan(collection: Collection, filter: Node, order: Sort) -> Plan:
     return plan
 
 
-def _where(plan: Plan, readable: sql.Composable) -> bytes:
-    if readable == access.EVERY_ROW:
+def _where(plan: Plan, readable: RowFilter) -> bytes:
+    if not readable.text:
         return b" WHERE " + plan.where
-    return b" WHERE (" + readable.as_bytes(db.raw()) + b") AND " + plan.where
+    return b" WHERE (" + readable.text + b") AND " + plan.where
 
 
 def count(caller: Caller, name: str, filter: Node) -> int:
@@ -154,7 +147,7 @@ def count(caller: Caller, name: str, filter: Node) -> int:
     collection = _readable(caller, name)
     if collection is None:
         return 0
-    return _count(collection, filter, access.readable_rows(caller, collection))
+    return _count(collection, filter, row_filter.readable(caller, collection))
 
 
 def _readable(caller: Caller, name: str) -> Collection | None:
@@ -164,8 +157,9 @@ def _readable(caller: Caller, name: str) -> Collection | None:
     return found
 
 
-def _count(collection: Collection, filter: Node, readable: sql.Composable) -> int:
+def _count(collection: Collection, filter: Node, readable: RowFilter) -> int:
     plan = _plan(collection, filter, BY_ID)
-    row = db.fetch_one(plan.count + _where(plan, readable), plan.condition.bind(filter))
+    values = plan.condition.bind(filter) | readable.parameters
+    row = db.fetch_one(plan.count + _where(plan, readable), values)
     assert row is not None  # noqa: S101 - count(*) has one row
     return int(row[0])

@@ -4,7 +4,7 @@ Stored JSON is never parsed to answer a read: the text of the row is joined to t
 system fields.
 """
 
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Any, Final, LiteralString, TypeAlias
 
 import orjson
 
@@ -13,15 +13,9 @@ from documents import values
 _TIME: Final = 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'
 
 
-class Row(NamedTuple):
-    """One document as it comes from the database."""
-
-    id: str
-    version: int
-    owner: str | None
-    created_at: str  # RFC 3339, milliseconds
-    updated_at: str
-    text: str  # the user's fields as JSON
+# One document as the statements return it: id, version, owner, created and updated (RFC 3339 with
+# milliseconds), the user's fields as JSON text.
+Row: TypeAlias = tuple[Any, ...]
 
 
 def columns(alias: LiteralString) -> LiteralString:
@@ -43,7 +37,7 @@ def as_jsonb(alias: LiteralString) -> LiteralString:
     )  # fmt: skip
 
 
-def text(row: tuple[Any, ...]) -> str:
+def text(row: Row) -> str:
     """The document's JSON text."""
     id, version, owner, created_at, updated_at, user_fields = row
     named = "null" if owner is None else orjson.dumps(owner).decode()
@@ -54,12 +48,12 @@ def text(row: tuple[Any, ...]) -> str:
     )
 
 
-def value(row: tuple[Any, ...]) -> dict[str, Any]:
+def value(row: Row) -> dict[str, Any]:
     """The document as a value, numbers exact."""
     return with_system_fields(row, values.loads(row[5]))
 
 
-def with_system_fields(row: tuple[Any, ...], user_fields: dict[str, Any]) -> dict[str, Any]:
+def with_system_fields(row: Row, user_fields: dict[str, Any]) -> dict[str, Any]:
     return {
         "_id": row[0],
         "_createdAt": row[3],

@@ -1,0 +1,88 @@
+"""Running a write, and what PostgreSQL says about it as problems."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+from django.db import transaction
+
+from baas.kernel import db
+from baas.kernel.events import after_commit
+from baas.kernel.problems import Conflict, FieldError, Invalid
+from documents import collections, values
+from documents.collections import Collection
+
+T = TypeVar("T")
+
+
+def run(collection: Collection, statement: Callable[[], T]) -> T:
+    """Run a write that announces itself in the events log.
+
+    Raises Conflict `document_exists` or `unique_violation`, Invalid for values that the database
+    cannot keep. When it brings the first array into an indexed field, the index is told.
+    """
+    while True:
+        try:
+            with savepoint(), _refusals(collection):
+                done = statement()
+        except psycopg.errors.CheckViolation as error:
+            if not collections.accept_arrays(collection, error.diag.constraint_name or ""):
+                raise Invalid(
+                    "A field with a unique index cannot hold an array.", code="invalid_value"
+                ) from error
+        else:
+            after_commit()
+            return done
+
+
+@contextmanager
+def savepoint() -> Iterator[None]:
+    """Inside a transaction a failed statement must not end it; outside there is nothing to save."""
+    if db.in_transaction():
+        with transaction.atomic():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _refusals(collection: Collection) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UniqueViolation as error:
+        name = error.diag.constraint_name or ""
+        if name.endswith("_pkey"):
+            raise Conflict(
+                "A document with this `_id` exists already.", code="document_exists"
+            ) from error
+        fields = collections.fields_of_index(collection, name)
+        raise Conflict(
+            f"Another document has the same value in {', '.join(fields) or 'a unique index'}.",
+            code="unique_violation",
+            errors=[FieldError(field, "unique_violation", "taken") for field in fields],
+        ) from error
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise Invalid(
+            "The value of an indexed field is too long: 2,000 bytes at most.",
+            code="index_value_too_long",
+        ) from error
+    except (psycopg.errors.NumericValueOutOfRange, psycopg.errors.UntranslatableCharacter) as error:
+        raise values.invalid_value("", "a number or a text cannot be kept") from error
+
+
+@contextmanager
+def naming(prefix: str) -> Iterator[None]:
+    """Name the document of a batch in what goes wrong with it."""
+    try:
+        yield
+    except Invalid as problem:
+        problem.errors = tuple(
+            [
+                FieldError(
+                    f"{prefix}.{error.field}" if error.field else prefix, error.code, error.detail
+                )
+                for error in problem.errors
+            ]
+        )
+        raise

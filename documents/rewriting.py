@@ -1,0 +1,114 @@
+"""Changing a stored document: read it, decide, write it if nobody else wrote in between."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from django.db import transaction
+
+from baas.kernel import db
+from baas.kernel.events import event_params
+from baas.kernel.events.event import rfc3339
+from baas.kernel.problems import PreconditionFailed
+from documents import access, checks, refusals, values, wire
+from documents.access import Caller
+from documents.collections import Collection
+from documents.wire import Row
+
+# How often a write is tried beside others before it waits for its turn.
+_ATTEMPTS: Final = 2
+
+# From the stored document (wire form) to the new user fields and owner; may refuse.
+Change: TypeAlias = Callable[[dict[str, Any]], tuple[dict[str, Any], str | None]]
+
+
+def rewrite(
+    caller: Caller,
+    collection: Collection,
+    id: str,
+    change: Change,
+    if_version: int | None,
+    *,
+    may_create: bool = False,
+) -> Row | None:
+    """Read, change, write if nobody else wrote in between; None when there is no such document.
+
+    Two statements without a transaction in the common case. Under contention it locks the row.
+    """
+    for _ in range(_ATTEMPTS):
+        row = db.fetch_one(collection.statements.get, {"id": id})
+        if row is None:
+            return None
+        written = _write(caller, collection, row, change, if_version, may_create)
+        if written is not None:
+            return written
+    with transaction.atomic():
+        row = db.fetch_one(collection.statements.lock, {"id": id})
+        if row is None:
+            return None
+        return _write(caller, collection, row, change, if_version, may_create)
+
+
+def _write(
+    caller: Caller,
+    collection: Collection,
+    row: Row,
+    change: Change,
+    if_version: int | None,
+    may_create: bool,
+) -> Row | None:
+    """The row as it is now; None when another writer was faster."""
+    old = wire.value(row)
+    require_readable(caller, collection, old, may_create)
+    if if_version is not None and row[1] != if_version:
+        raise mismatch(row[1])
+    fields, owner = change(old)
+    _require_update(caller, collection, row, old, fields, owner)
+    if owner == row[2] and values.equal(fields, wire.user_fields(old)):
+        return row
+    if collection.validator is not None:
+        collection.validator.check(fields)
+    text = values.dumps(fields)
+    checks.check_size(text)
+    parameters = {
+        "id": row[0],
+        "version": row[1],
+        "doc": text.decode(),
+        "owner": owner,
+        **event_params(),
+    }
+    return refusals.run(collection, lambda: db.fetch_one(collection.statements.update, parameters))
+
+
+def _require_update(
+    caller: Caller,
+    collection: Collection,
+    row: Row,
+    old: dict[str, Any],
+    fields: dict[str, Any],
+    owner: str | None,
+) -> None:
+    if caller.principal.bypasses_rules:
+        return
+    now = rfc3339(datetime.now(UTC))
+    new = wire.with_system_fields((row[0], row[1] + 1, owner, row[3], now), fields)
+    access.require(caller, collection, "update", doc=old, data=new)
+
+
+def require_readable(
+    caller: Caller, collection: Collection, document: dict[str, Any], may_create: bool
+) -> None:
+    if access.may(caller, collection, "read", doc=document):
+        return
+    if may_create:
+        # As for a missing document: first the rule that would refuse to make one.
+        access.require(caller, collection, "create", data=document)
+    raise access.not_found(caller, collection, document["_id"], document)
+
+
+def mismatch(version: int | None) -> PreconditionFailed:
+    found = "there is none" if version is None else f"it is at version {version}"
+    return PreconditionFailed(
+        f"The document is not at the version that If-Match asks for: {found}. Read it again.",
+        code="version_mismatch",
+    )

@@ -1,0 +1,100 @@
+"""The `read` rule as a condition on rows, with the caller's id as a parameter.
+
+`Rule.to_sql` writes what it knows of the caller as constants, so every user's list would be a
+statement of its own: PostgreSQL would plan it anew each time, and the hundred prepared statements
+of a connection would push each other out (measured: 1.8 ms instead of 0.3 ms). Where a rule only
+compares `auth.uid` with something of the document, it is therefore compiled for a stand-in, whose
+constants are then exchanged for parameters.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from auth.rules import Rule, ast
+from baas.kernel import db
+from documents import access
+from documents.access import Caller
+from documents.collections import Collection
+
+# Random, so that no rule can have it as a constant of its own.
+_STAND_IN: Final = f"uid{secrets.token_hex(16)}"
+# As text, as text in an index's terms (documents_sort_text), as JSON.
+_CONSTANT: Final = re.compile(rb"'(|3|\")" + _STAND_IN.encode() + rb"\"?'")
+_NAMES: Final = {b"": b"%(uid)s", b"3": b"%(uid_sort)s", b'"': b"%(uid_json)s"}
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """A condition on the rows of the table named `d`; empty when the caller may read all."""
+
+    text: bytes = b""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+EVERY_ROW: Final = RowFilter()
+
+
+def readable(caller: Caller, collection: Collection) -> RowFilter:
+    """What the caller may read. Raises Forbidden `rule_denied` when that can be nothing at all."""
+    rule = collection.rules.get("read")
+    uid = caller.principal.uid
+    if uid is not None and rule is not None and _only_compares_uid(rule):
+        shared = _with_parameters(caller, collection, uid)
+        if shared is not None:
+            return shared
+    rows = access.readable_rows(caller, collection)
+    return EVERY_ROW if rows == access.EVERY_ROW else RowFilter(rows.as_bytes(db.raw()))
+
+
+def _with_parameters(caller: Caller, collection: Collection, uid: str) -> RowFilter | None:
+    rows = access.readable_rows(caller, collection, uid=_STAND_IN)
+    if rows == access.EVERY_ROW:
+        return EVERY_ROW
+    text = _CONSTANT.sub(lambda found: _NAMES[found[1]], rows.as_bytes(db.raw()))
+    if _STAND_IN.encode() in text:
+        return None  # in a form that we do not know
+    given = {
+        "uid": uid,
+        "uid_sort": "3" + uid,
+        "uid_json": orjson.dumps(uid).decode(),
+    }
+    return RowFilter(text, {name: given[name] for name in given if f"%({name})s".encode() in text})
+
+
+@lru_cache(maxsize=4096)
+def _only_compares_uid(rule: Rule) -> bool:
+    """Whether the rule means the same for all users but for which one `auth.uid` names.
+
+    True when `auth.uid` is only compared with what depends on the document, or names the document
+    of a `get()`: no part that is evaluated beforehand can then depend on its text.
+    """
+    return all(_is_harmless(node, parent) for node, parent in _with_parents(rule.tree, None))
+
+
+def _with_parents(
+    node: ast.Node, parent: ast.Node | None
+) -> Iterator[tuple[ast.Node, ast.Node | None]]:
+    yield node, parent
+    for child in ast.children(node):
+        yield from _with_parents(child, node)
+
+
+def _is_harmless(node: ast.Node, parent: ast.Node | None) -> bool:
+    if isinstance(node, ast.Name) and node.name == "auth":
+        if isinstance(parent, ast.Compare):
+            return ast.Literal(value=None) in (parent.left, parent.right)
+        return isinstance(parent, ast.Select | ast.Has)
+    if isinstance(node, ast.Select) and node.operand == ast.Name(name="auth"):
+        if node.field != "uid" or isinstance(parent, ast.Get):
+            return True
+        if not isinstance(parent, ast.Compare):
+            return False
+        other = parent.right if node is parent.left else parent.left
+        return any(part == ast.Name(name="doc") for part, _ in ast.walk(other))
+    return True
