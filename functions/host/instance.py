@@ -92,6 +92,7 @@ class Instance:
         self._oom_kills = 0
         self._died_of_memory = False
         self._load_s = 0.0
+        self._timeout_s = LOAD_TIMEOUT_S  # of what goes on now
 
     @property
     def is_usable(self) -> bool:
@@ -237,6 +238,7 @@ class Instance:
         assert self._bridge is not None  # noqa: S101 - set by prepare()
         self._bridge.open(spec)
         begun = self._loop.time()
+        self._timeout_s = spec.timeout_s
         timer = self._loop.call_later(spec.timeout_s, self.kill, "timeout")
         call = {
             "type": "call",
@@ -307,10 +309,15 @@ class Instance:
         except OSError:
             self.fault("the control channel is closed")
             return
-        if sent < len(data):
-            # Only a live sandbox reads on; when it is killed, the socket breaks and this ends.
-            with contextlib.suppress(OSError):
-                await self._loop.sock_sendall(control, memoryview(data)[sent:])
+        if sent == len(data):
+            return
+        # Only a live sandbox reads on, and a hostile one need not: its end is the end of this.
+        rest = self._loop.create_task(self._loop.sock_sendall(control, memoryview(data)[sent:]))
+        await asyncio.wait((rest, self.gone), return_when=asyncio.FIRST_COMPLETED)
+        if not rest.done():
+            rest.cancel()
+        elif rest.exception() is not None:
+            self.fault("the control channel is closed")
 
     def _judge(
         self, frame: Frame | None, spec: RunSpec
@@ -342,8 +349,7 @@ class Instance:
     def _death(self) -> tuple[Outcome, RunError]:
         """Why the sandbox ended, when it did so in place of an answer."""
         if self._kill_reason == "timeout":
-            seconds = self.spec.timeout_s if self.calls else LOAD_TIMEOUT_S
-            text = f"The function did not finish within {seconds:g} s."
+            text = f"The function did not finish within {self._timeout_s:g} s."
             return "timeout", RunError(type="Timeout", message=text)
         if self._kill_reason == "memory" or self._died_of_memory:
             text = f"The function used more than {self.spec.memory_mb} MiB."

@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.host.cgroups import read_hierarchies
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -23,7 +25,14 @@ class Options:
 
 
 def _half_of_memory_mb() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 << 20)
+    """Half of what this machine, or the container that it is in, has."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for hierarchy in read_hierarchies():
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            limit = hierarchy.path / name
+            text = limit.read_text().strip() if limit.exists() else "max"
+            sizes += [] if text == "max" else [int(text)]
+    return min(sizes) // (2 << 20)
 
 
 def parse(arguments: list[str]) -> Options:

@@ -17,7 +17,7 @@ from functions.runtypes import RunError, RunResult, RunSpec
 log = logging.getLogger("functions.host.pool")
 
 CAPACITY_WAIT_S: Final = 5.0  # how long a call may wait for room on this node
-_WAITING_CAP: Final = 256
+_WAITING_CAP: Final = 64  # calls of one project
 _PROJECT_SHARE: Final = 0.5  # of the budget, for what one project runs at one time
 _IDLE_FLOOR_MB: Final = 8  # a frozen instance costs at least this much
 _RECYCLE_CALLS: Final = 10_000
@@ -67,7 +67,7 @@ class Pool:
         self._preparing = 0
         self._free_slots: list[int] = []
         self._next_slot = 1
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()  # by project
         self._room = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
@@ -172,21 +172,23 @@ class Pool:
 
     async def _take_room(self, spec: RunSpec, key: Key) -> None:
         """Reserve memory for a call; ThrottledError when there is none for too long."""
-        if self._waiting or not self._has_room(spec, key):
+        if not self._has_room(spec, key):
             await self._wait_for_room(spec, key)
         self._busy_mb[spec.project] += spec.memory_mb
 
     async def _wait_for_room(self, spec: RunSpec, key: Key) -> None:
-        if self._waiting >= _WAITING_CAP:
+        if self._waiting[spec.project] >= _WAITING_CAP:
             raise ThrottledError("This node is full.")
-        self._waiting += 1
+        self._waiting[spec.project] += 1
         try:
             async with asyncio.timeout(min(CAPACITY_WAIT_S, spec.timeout_s)), self._room:
                 await self._room.wait_for(lambda: self._has_room(spec, key))
         except TimeoutError as error:
             raise ThrottledError("This node is full.") from error
         finally:
-            self._waiting -= 1
+            self._waiting[spec.project] -= 1
+            if not self._waiting[spec.project]:
+                del self._waiting[spec.project]
 
     def _give_room(self, spec: RunSpec) -> None:
         self._busy_mb[spec.project] -= spec.memory_mb
@@ -374,7 +376,7 @@ class Pool:
             "prepared": len(self._prepared),
             "idle": idle,
             "running": sum(self._running.values()),
-            "waiting": self._waiting,
+            "waiting": self._waiting.total(),
             "memory_used_mb": self._used_mb(),
             "memory_budget_mb": self._options.memory_mb,
             **self.counts,

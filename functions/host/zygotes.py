@@ -22,6 +22,7 @@ _BOOT = (
     " enclosure.main()"
 )
 _START_TIMEOUT_S = 20.0
+_FORK_TIMEOUT_S = 10.0
 
 
 class IsolationError(Exception):
@@ -81,7 +82,10 @@ class Zygote:
         self.forks += 1
         try:
             socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
-            return await asyncio.shield(future)
+            return await asyncio.wait_for(asyncio.shield(future), _FORK_TIMEOUT_S)
+        except TimeoutError as error:
+            self.stop()  # single-threaded and without user code, it has no reason to be silent
+            raise StartError("the zygote does not answer") from error
         except OSError as error:
             self._started.pop(number, None)
             self._exited.pop(number, None)

@@ -220,3 +220,19 @@ def handler(event, context):
     for _ in range(5):
         host.run(text, timeout_s=1.0)
     assert len(os.listdir(f"/proc/{host.pid}/fd")) <= before + 12
+
+
+def test_a_sandbox_that_does_not_read_its_next_call_is_ended_at_the_deadline(host: Host) -> None:
+    text = (
+        FORGE
+        + """
+def handler(event, context):
+    control.sendall(reply(context))
+    time.sleep(30)
+"""
+    )
+    assert host.run(text, function="deaf").result == b'"forged"'
+    begun = time.monotonic()
+    result = host.run(text, "x" * (5 << 20), function="deaf", timeout_s=0.7)
+    assert result.outcome == "timeout"
+    assert time.monotonic() - begun < 3.0
