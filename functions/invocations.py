@@ -1,5 +1,6 @@
 """Calls of functions by clients: run and answered at once, or taken for later."""
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, Final, LiteralString
 
 import orjson
 from django.conf import settings
+from django.db import connection
 
 from auth.rules import FUNCTION_ROOTS, compile_rule
 from baas.kernel import context, db, ids
@@ -31,9 +33,11 @@ from functions.configuration import VersionConfig
 from functions.events import announcements, ledger
 from functions.runtypes import RunResult
 
-
 # Sync calls hold a thread of this process while the function runs; the rest of the data plane,
 # what the function itself calls back included, needs the others.
+logger = logging.getLogger(__name__)
+
+
 @cache
 def _slots() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(settings.MAX_SYNC_INVOKES)
@@ -143,6 +147,17 @@ def invoke(
 
 
 def _record(run: records.Run) -> None:
+    """Record; the function has run, so its caller gets the answer whether or not this works."""
+    for _ in range(2):
+        try:
+            _write(run)
+            return
+        except db.CONNECTION_ERRORS as error:
+            connection.close()
+            logger.warning("run %s is not recorded: %s", run.invocation_id, error)
+
+
+def _write(run: records.Run) -> None:
     def write() -> set[str]:
         records.record(run)
         return {run.invocation_id}

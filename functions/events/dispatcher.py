@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from auth.rules import RuleError
 from baas.kernel import db, ids
 from baas.kernel.events import Position, StoredEvent, log
 from baas.kernel.events.wake import POLL_S, Waiter
@@ -133,7 +134,7 @@ class Dispatcher:
             triggers[spec.project_id].append((spec, self._matcher(spec)))
         for event in events:
             for spec, matches in triggers[event.project_id]:
-                if matches(event):
+                if _matches(event, spec, matches):
                     yield _delivery(event, spec)
 
     def _matcher(self, spec: TriggerSpec) -> Matcher:
@@ -142,9 +143,27 @@ class Dispatcher:
             return known[1]
         if len(self._matchers) > 50_000:
             self._matchers.clear()
-        matcher = compile_matcher(spec)
+        try:
+            matcher = compile_matcher(spec)
+        except (RuleError, KeyError, ValueError):
+            # Of an older release, or damaged: it must not keep other events from their functions.
+            logger.exception("trigger %d of project %d cannot be used", spec.id, spec.project_id)
+            matcher = _matches_nothing
         self._matchers[spec.id] = (spec.updated_at, matcher)
         return matcher
+
+
+def _matches_nothing(event: StoredEvent) -> bool:
+    return False
+
+
+def _matches(event: StoredEvent, spec: TriggerSpec, matches: Matcher) -> bool:
+    try:
+        return matches(event)
+    except Exception:
+        # One event or filter that we cannot deal with must not stop the log for everybody.
+        logger.exception("trigger %d cannot judge event %d", spec.id, event.position.seq)
+        return False
 
 
 def _lock_position() -> Position | None:

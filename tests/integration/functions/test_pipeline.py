@@ -422,6 +422,35 @@ def test_a_function_made_anew_does_not_get_the_old_ones_calls(
     assert runner.specs == []
 
 
+def test_a_trigger_that_cannot_be_used_holds_up_nobody(
+    listen: Functions, pipeline: Pipeline, seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from baas.kernel import db
+    from functions.events import matching
+
+    listen.deploy("other", lambda event, spec: None)
+    for name in ("damaged", "unlucky"):
+        listen.trigger(name, "other", CUSTOM)
+    db.execute("UPDATE functions_trigger SET filter = 'event.' WHERE name = 'damaged'")
+    of_source = matching.compile_source
+    db.execute(
+        "UPDATE functions_trigger SET source = %s WHERE name = 'unlucky'",
+        ('{"type": "event", "event_type": "unlucky"}',),
+    )
+
+    def unlucky(source: Any) -> Any:
+        def raises(event: Any) -> bool:
+            raise RuntimeError("no")
+
+        return raises if source.get("event_type") == "unlucky" else of_source(source)
+
+    monkeypatch.setattr(matching, "compile_source", unlucky)
+    listen.publish("com.acme.x", 1)
+    pipeline.step()
+    assert seen == [1]
+    assert len(listen.deliveries()) == 1
+
+
 def test_when_the_broker_is_down_leases_go_back_and_nothing_is_lost(
     listen: Functions, pipeline: Pipeline, seen: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
