@@ -17,7 +17,7 @@ from baas.kernel.http.request import (
     require_json_type,
 )
 from baas.kernel.http.routes import PROJECT, Route
-from baas.kernel.problems import Conflict, Malformed, PreconditionFailed
+from baas.kernel.problems import Conflict, Malformed, NotFound, PreconditionFailed
 from documents import collections, commit, listing, openapi, service, updates, values, wire
 from documents.access import Caller
 from documents.listing import Page, Query
@@ -52,6 +52,12 @@ def _handler(handle: Handler) -> Handler:
 
 def _caller(request: Request) -> Caller:
     environ = request.environ
+    if "HTTP_X_TRANSACTION" in environ:
+        # Never ignored: whoever sends it counts on a transaction around the call.
+        raise NotFound(
+            "There is no such transaction: use POST …/db/commit for atomic writes.",
+            code="transaction_not_found",
+        )
     if request.principal.bypasses_rules:
         return Caller(request.project, request.principal)
     return Caller(

@@ -221,6 +221,7 @@ def put(project_id: int, name: str, declared: Declaration) -> tuple[Collection, 
         (project_id, name),
     )
     before = get(project_id, name)
+    db.unlimited()  # an index over many documents takes its time
     indexes = _change_indexes(before, declared)
     if any("_owner" in rule or rule == "owner" for rule in declared.rules.values()):
         tables.create_owner_index(before.table, before.id)

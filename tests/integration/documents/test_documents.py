@@ -337,3 +337,14 @@ def test_each_operation_is_one_statement_or_two(
         seen.clear()
         assert call().status < 300
         assert len(seen) == expected, seen
+
+
+def test_a_transaction_that_is_not_there_is_not_ignored(notes: Collection) -> None:
+    notes.create({"_id": "a"})
+    for reply in (
+        notes.create({}, headers={"X-Transaction": "t1"}),
+        notes.get("a", headers={"X-Transaction": "t1"}),
+        notes.delete("a", headers={"X-Transaction": "t1"}),
+    ):
+        assert (reply.status, reply.code) == (404, "transaction_not_found")
+    assert notes.ids() == ["a"]
