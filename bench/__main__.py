@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from baas.embedded.temporary import RunningStack, temporary_stack
-from bench import bench_documents, bench_events, bench_start
+from bench import bench_documents, bench_events, bench_invoke, bench_start
 from bench.report import Row, heading, table
 
 ON_STACK: dict[str, Callable[[RunningStack], list[Row]]] = {
@@ -20,7 +20,7 @@ ON_STACK: dict[str, Callable[[RunningStack], list[Row]]] = {
 
 def main(names: list[str]) -> None:
     rows: list[Row] = []
-    chosen = names or [*ON_STACK, "start"]
+    chosen = names or [*ON_STACK, "invoke", "start"]
     with tempfile.TemporaryDirectory(prefix="baas-bench-") as directory:
         log = Path(directory) / "stack.log"
         with temporary_stack(log=log) as stack:
@@ -28,6 +28,9 @@ def main(names: list[str]) -> None:
                 if name in chosen:
                     print(f"measuring {name} …", file=sys.stderr, flush=True)
                     rows += measure(stack)
+    if "invoke" in chosen:
+        print("measuring invocations …", file=sys.stderr, flush=True)
+        rows += bench_invoke.measure()
     if "start" in chosen:
         print("measuring starts …", file=sys.stderr, flush=True)
         rows += bench_start.measure()
