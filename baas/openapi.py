@@ -72,7 +72,14 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"].append(
             {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
         )
-    operation.update(route.openapi)
+    further = dict(route.openapi)
+    operation["parameters"] += [
+        given
+        for given in further.pop("parameters", [])
+        if (given.get("name"), given.get("in"))
+        not in {(there["name"], there["in"]) for there in operation["parameters"]}
+    ]
+    operation.update(further)
     return operation
 
 

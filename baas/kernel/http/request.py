@@ -57,7 +57,10 @@ class Request:
     def query(self) -> dict[str, str]:
         """The query string; of a repeated name the last value counts."""
         if self._query is None:
-            text = self.environ.get("QUERY_STRING") or ""
+            text = self.environ.get("QUERY_STRING")
+            if not text:
+                self._query = {}
+                return self._query
             try:
                 self._query = dict(
                     parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="strict")
