@@ -87,18 +87,18 @@ class LiveQuery(threading.Thread):
         self._address = f"{url.replace('http', 'ws', 1)}/realtime?token={token}"
         self._collection = collection
         self._since: str | None = None
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.docs: dict[str, dict[str, Any]] = {}
         self.changes = 0
         self.ready = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             try:
                 with connect(self._address, open_timeout=10) as socket:
                     self._follow(socket)
             except (OSError, WebSocketException, TimeoutError) as error:
-                if not self._stop.is_set():
+                if not self._ended.is_set():
                     print(f"          … the live query lost its connection ({error}), resuming.")
                     time.sleep(0.3)
 
@@ -113,7 +113,7 @@ class LiveQuery(threading.Thread):
         if self._since:
             frame["since"] = self._since
         socket.send(json.dumps(frame))
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             try:
                 message = json.loads(socket.recv(timeout=1))
             except TimeoutError:
@@ -136,5 +136,5 @@ class LiveQuery(threading.Thread):
             self._since = message.get("token", self._since)
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join(5)

@@ -26,13 +26,13 @@ class Writer(threading.Thread):
             headers={"Authorization": f"Bearer {stack.token}"},
             timeout=20,
         )
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.answered: list[str] = []
         self.unsure: set[str] = set()  # a connection broke: may be there or not
         self.refused: list[str] = []
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             time.sleep(1 / WRITES_PER_S)
             document_id = uuid.uuid4().hex
             try:
@@ -50,7 +50,7 @@ class Writer(threading.Thread):
                 self.refused.append(f"{reply.status_code} {reply.text}")
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join(60)
 
 
