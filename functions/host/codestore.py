@@ -41,6 +41,7 @@ class CodeStore:
         self._cap = cap_bytes
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._writing: dict[tuple[str, str], asyncio.Lock] = {}
+        self._unpacking = asyncio.Semaphore(2)
         self._counter = 0
 
     def holds(self, project: str, digest: str) -> bool:
@@ -73,7 +74,8 @@ class CodeStore:
             self._counter += 1
             draft = self.root / f".draft-{self._counter}"
             try:
-                size = await asyncio.to_thread(self._unpack, digest, package, draft)
+                async with self._unpacking:
+                    size = await asyncio.to_thread(self._unpack, digest, package, draft)
                 place = self.root / project / digest
                 place.parent.mkdir(mode=0o755, exist_ok=True)
                 os.rename(draft, place)

@@ -1,6 +1,7 @@
 """Stopping a sandbox between calls, from outside, so that no thread of it runs on after a reply."""
 
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from functions.host.cgroups import Group
 
-_MAX_PASSES = 50
+_PATIENCE_S = 0.01  # this thread serves all sandboxes
 _PAUSE_S = 0.00002  # grows by itself with each pass: a stop takes effect at a kernel exit
 
 
@@ -76,14 +77,17 @@ class SignalFreezer:
 
     def freeze(self) -> None:
         known: set[int] = set()
-        for passed in range(_MAX_PASSES):
+        deadline = time.monotonic() + _PATIENCE_S
+        for passed in itertools.count(1):
             current = descendants(self._init)
             moving = [pid for pid in current if pid not in known or not _stands_still(pid)]
             if not moving:
                 return
             self._signal(moving, signal.SIGSTOP)
             known = set(current)
-            time.sleep(_PAUSE_S * (passed + 1))
+            if passed > 2 and time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE_S * passed)
         raise FreezeError("the processes of the sandbox do not stop")
 
     def thaw(self) -> None:

@@ -17,6 +17,7 @@ RATIO_CAP: Final = 100
 _RATIO_FLOOR: Final = 1 << 20  # small packages of repetitive text compress well
 _PATH_CAP: Final = 1024
 _NAME_CAP: Final = 255
+_DEPTH_CAP: Final = 32
 _CHUNK: Final = 1 << 20
 
 _END_RECORD: Final = struct.Struct("<4s4H2LH")
@@ -71,7 +72,10 @@ def checked_name(name: str) -> str:
         _reject(f"entry {shown}: absolute paths, drives and backslashes are not allowed")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path):
         _reject(f"entry {shown}: control characters are not allowed in names")
-    for part in path.split("/"):
+    parts = path.split("/")
+    if len(parts) > _DEPTH_CAP:
+        _reject(f"entry {shown}: more than {_DEPTH_CAP} directories deep")
+    for part in parts:
         if part in ("", ".", "..") or part != part.rstrip(". "):
             _reject(f"entry {shown}: empty, '.' and '..' parts and trailing dots are not allowed")
         if len(part.encode()) > _NAME_CAP:
@@ -106,14 +110,24 @@ def _check_entries(entries: list[zipfile.ZipInfo], packed: int) -> dict[str, zip
             _reject(f"entry {ascii(path)[:120]}: two entries have the same name")
         folded[_fold(path)] = entry.is_dir()
         chosen[path] = entry
-    for path in folded:
-        parts = path.split("/")
-        for length in range(1, len(parts)):
-            if folded.get("/".join(parts[:length])) is False:
-                _reject(f"entry {ascii(path)[:120]}: a file is used as a directory")
+    _check_directories(folded)
     total = sum(entry.file_size for entry in entries)
     _check_total(total, packed)
     return chosen
+
+
+def _check_directories(folded: dict[str, bool]) -> None:
+    """No file is also a directory, and paths do not imply more directories than entries may be."""
+    directories: set[str] = set()
+    for path in folded:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in directories:
+            if folded.get(parent) is False:
+                _reject(f"entry {ascii(path)[:120]}: a file is used as a directory")
+            directories.add(parent)
+            parent = parent.rpartition("/")[0]
+    if len(directories) > ENTRIES_CAP:
+        _reject(f"more than {ENTRIES_CAP} directories")
 
 
 def _check_total(total: int, packed: int) -> None:

@@ -1,7 +1,8 @@
 """Builds the zygote's namespaces and root, then becomes the zygote by exec inside them.
 
-Started by the host with one socket; the first message on it is the configuration, which is left
-there for the zygote to read again. Failures are answered on the same socket, naming the layer.
+Started by the host with one socket; the first message on it is the configuration. The exec leaves
+it behind: paths of the host never come into the memory that sandboxes are forked from. Failures
+are answered on the same socket, naming the layer.
 """
 
 import json
@@ -14,7 +15,10 @@ from functions.sandbox import mounts, privileges, syscalls
 
 MESSAGE_CAP = 65_536
 _ZYGOTE_SOCKET = 3
-_BOOT = "import sys; sys.path[:0] = [{path!r}]; from functions.sandbox import zygote; zygote.main()"
+_BOOT = (
+    "import sys; sys.path[:0] = [{path!r}]; from functions.sandbox import zygote;"
+    " zygote.main({mode!r})"
+)
 
 
 def _layer(layer: str, error: OSError, control: socket.socket) -> NoReturn:
@@ -52,10 +56,10 @@ def _plan(config: dict[str, Any]) -> mounts.RootPlan:
     )
 
 
-def _become_zygote(control: socket.socket, python: str) -> NoReturn:
+def _become_zygote(control: socket.socket, python: str, mode: str) -> NoReturn:
     control.set_inheritable(False)  # the original stays, to tell of a failed exec
     os.dup2(control.fileno(), _ZYGOTE_SOCKET, inheritable=True)
-    boot = _BOOT.format(path=mounts.GUEST)
+    boot = _BOOT.format(path=mounts.GUEST, mode=mode)
     argv = [python, "-I", "-S", "-B", "-X", "utf8", "-c", boot]
     os.execve(python, argv, {"PATH": "/usr/bin", "LANG": "C.UTF-8", "HOME": mounts.TMP})  # noqa: S606
 
@@ -63,7 +67,7 @@ def _become_zygote(control: socket.socket, python: str) -> NoReturn:
 def main() -> None:
     """Entry point of the process that the host starts; argument: the socket's descriptor."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    config = json.loads(control.recv(MESSAGE_CAP, socket.MSG_PEEK))
+    config = json.loads(control.recv(MESSAGE_CAP))
     try:
         syscalls.die_with_parent()
         _enter_namespaces(config["mode"])
@@ -82,6 +86,6 @@ def main() -> None:
     except OSError as error:
         _layer("root", error, control)
     try:
-        _become_zygote(control, config["python"])
+        _become_zygote(control, config["python"], config["mode"])
     except OSError as error:
         _layer("interpreter", error, control)

@@ -31,9 +31,9 @@ _PREIMPORTED = (  # noqa: SIM905 - shorter to read
 class Zygote:
     """State of the fork server."""
 
-    def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
+    def __init__(self, control: socket.socket, mode: child.Mode) -> None:
         self._control = control
-        self._mode: child.Mode = config["mode"]
+        self._mode = mode
         self._program = seccomp.program(syscalls.architecture())
         self._self = os.pidfd_open(os.getpid())
         self._instances: dict[int, int] = {}  # pid -> the host's number of the sandbox
@@ -114,18 +114,17 @@ class Zygote:
                 self.start(json.loads(message), list(descriptors))
 
 
-def main() -> None:
+def main(mode: child.Mode) -> None:
     """Entry point after the exec; the socket is descriptor 3."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     syscalls.die_with_parent()
     control = socket.socket(fileno=3)
     os.set_inheritable(3, False)
-    config = json.loads(control.recv(MESSAGE_CAP))
     for name in _PREIMPORTED:
         importlib.import_module(name)
     sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix)]
     sys.argv = ["function"]
-    zygote = Zygote(control, config)
+    zygote = Zygote(control, mode)
     gc.collect()
     gc.disable()
     gc.freeze()

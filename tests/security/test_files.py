@@ -196,3 +196,28 @@ def test_locks_on_shared_files_are_refused(host: Host) -> None:
             ]
     """
     assert host.value(text) == ["ENOLCK"] * 4
+
+
+def test_no_path_of_the_host_is_in_the_memory_that_user_code_can_look_at(host: Host) -> None:
+    text = """
+    import gc, sys
+    def handler(event, context):
+        seen = [repr(sys.argv), repr(sys.orig_argv), repr(sys.path)]
+        frame = sys._getframe()
+        while frame:
+            seen.append(frame.f_code.co_filename + repr(frame.f_locals))
+            seen.append(repr(list(frame.f_globals)))
+            frame = frame.f_back
+        for found in gc.get_objects(generation=None):
+            if isinstance(found, (dict, list, tuple)) and len(found) < 50:
+                seen += [item for item in (found.values() if isinstance(found, dict) else found)
+                         if isinstance(item, str)]
+        for module in list(sys.modules.values()):
+            seen.append(str(getattr(module, "__file__", "")))
+        everything = "\\n".join(seen)
+        return [path for path in event if path[::-1] in everything]
+    """
+    # Reversed, for what is passed in is in the memory, too.
+    paths = [str(path)[::-1] for path in (ROOT, host.directory, host.directory.name)]
+    control = "/fn/main.py"[::-1]  # what surely is there, to know that the look is not blind
+    assert host.value(text, [*paths, control]) == [control]

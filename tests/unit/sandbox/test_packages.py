@@ -138,6 +138,18 @@ def test_a_directory_that_hides_its_number_of_entries_is_damaged(tmp_path: Path)
         unpack(bytes(package), tmp_path / "out")
 
 
+def test_it_refuses_paths_that_imply_too_many_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PackageRejectedError, match="deep"):
+        unpack(zipped(("d/" * 40 + "x", b"")), tmp_path / "deep")
+    monkeypatch.setattr(packages, "ENTRIES_CAP", 20)
+    wide = [(f"{n}/a/b/c/d/e/x", b"") for n in range(10)]
+    with pytest.raises(PackageRejectedError, match="more than 20 directories"):
+        unpack(zipped(*wide), tmp_path / "wide")
+    assert not (tmp_path / "deep" / "d").exists()
+
+
 def test_it_refuses_a_package_that_is_too_large_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
