@@ -153,6 +153,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 CHANNEL_LAYERS: dict[str, object] = {}
+# A websocket that was silent for so long is told that it still lives.
+REALTIME_HEARTBEAT_S = env.number("BAAS_REALTIME_HEARTBEAT_S", 25.0)
 
 # Who knows the tokens: called by both doors for every request inside a project.
 BAAS_AUTHENTICATE = "auth.principals.authenticate"

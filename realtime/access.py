@@ -35,6 +35,13 @@ class Access:
         """Whether a document may come or go without an event of its own."""
         return self.rule is not None and not self.rule.reads.isdisjoint(("get()", "now"))
 
+    @property
+    def owner(self) -> str | None:
+        """The user whose documents alone the rule may show; None when it says no such thing."""
+        if self.rule is None or self.caller.principal.uid is None:
+            return None
+        return self.caller.principal.uid if _is_owners(self.rule) else None
+
     def allows(self, document: Mapping[str, Any]) -> bool:
         """Whether this class of callers may read the document. Not for rules with get()."""
         return self.rule is None or self.rule.allows(
@@ -79,3 +86,25 @@ def _auth_fields(rule: Rule) -> frozenset[str]:
     if selected < 0:
         fields.add(_WHOLE)
     return frozenset(fields)
+
+
+@lru_cache(maxsize=4096)
+def _is_owners(rule: Rule) -> bool:
+    """Whether the rule is `doc._owner == auth.uid`, perhaps with more conditions (`&&`)."""
+    tree = rule.tree
+    parts = tree.operands if isinstance(tree, ast.Logic) and tree.op == "&&" else (tree,)
+    return any(
+        isinstance(part, ast.Compare) and part.op == "==" and _sides(part) == _OWNER_IS_CALLER
+        for part in parts
+    )
+
+
+def _sides(comparison: ast.Compare) -> set[tuple[str, str]]:
+    return {
+        (side.operand.name, side.field)
+        for side in (comparison.left, comparison.right)
+        if isinstance(side, ast.Select) and isinstance(side.operand, ast.Name)
+    }
+
+
+_OWNER_IS_CALLER: Final = {("doc", "_owner"), ("auth", "uid")}

@@ -13,7 +13,10 @@ _PREFIX: Final = "baas.db.document."
 class DocumentChange:
     """What one event says of one document; it is parsed when somebody asks."""
 
-    __slots__ = ("_document", "_event", "_json", "collection", "id", "position", "verdicts")
+    __slots__ = (
+        *("_document", "_event", "_json", "_owners"),
+        *("collection", "id", "position", "verdicts"),
+    )
 
     def __init__(self, event: StoredEvent) -> None:
         self.collection, _, self.id = event.subject.partition("/")
@@ -22,15 +25,20 @@ class DocumentChange:
         self.verdicts: dict[Hashable, bool] = {}
         self._event: StoredEvent | None = event
         self._document: dict[str, Any] | None = None
+        self._owners: set[str | None] = set()
         self._json: str | None = None
 
     @property
     def document(self) -> dict[str, Any] | None:
         """The document after the write, in wire form with exact numbers; None when deleted."""
-        if self._event is not None:
-            self._document = values.loads(self._event.data).get("document")
-            self._event = None
+        self._parse()
         return self._document
+
+    @property
+    def owners(self) -> set[str | None]:
+        """Whose the document is, and whose it was."""
+        self._parse()
+        return self._owners
 
     @property
     def json(self) -> str:
@@ -38,6 +46,14 @@ class DocumentChange:
         if self._json is None:
             self._json = values.dumps(self.document).decode()
         return self._json
+
+    def _parse(self) -> None:
+        if self._event is not None:
+            data = values.loads(self._event.data)
+            self._event = None
+            self._document = data.get("document")
+            states = (self._document, data.get("before"))
+            self._owners = {state.get("_owner") for state in states if state is not None}
 
 
 def is_document_event(event: StoredEvent) -> bool:

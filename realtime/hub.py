@@ -12,6 +12,7 @@ from realtime.changes import DocumentChange
 from realtime.pool import Pool
 from realtime.queries import LiveQuery
 from realtime.reader import LogReader
+from realtime.register import Views
 from realtime.tokens import Token
 from realtime.view import View
 from realtime.window import Entry
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 REFRESH_S: Final = 5.0  # how old a window may get whose rule reads the clock or other documents
 CATCH_UP_S: Final = 5.0
+MAX_CHARACTERS: Final = 512 * 1024 * 1024  # of all windows together
 
 Place = tuple[int, str]  # project id, collection
 
@@ -31,7 +33,8 @@ class Hub:
         self.pool = Pool()
         self._reader = LogReader(self._deliver)
         self._position = Position(0, 0)
-        self._views: dict[Place, dict[str, View]] = {}
+        self._views: dict[Place, Views] = {}
+        self._kept = 0  # characters of all windows, as of the last second
 
     def start(self) -> None:
         self._reader.start()
@@ -39,7 +42,7 @@ class Hub:
     async def stop(self) -> None:
         """Ends the threads; takes at most a poll interval and the running statements."""
         for views in self._views.values():
-            for view in views.values():
+            for view in views:
                 view.close()
         await self._reader.stop()
         await self.pool.close()
@@ -49,11 +52,15 @@ class Hub:
 
         Raises Problem when it cannot be loaded; then there is nothing to give back.
         """
-        views = self._views.setdefault((query.project_id, query.collection), {})
+        place = (query.project_id, query.collection)
+        views = self._views.get(place) or Views()
         view = views.get(query.key)
         is_new = view is None
         if view is None:
-            view = views[query.key] = View(query, self._load, lambda: self._position)
+            self._refuse_too_much()
+            view = View(query, self._load, lambda: self._position)
+            views.add(view)
+            self._views[place] = views
             metrics.VIEWS.inc()
         view.holders += 1
         try:
@@ -75,7 +82,7 @@ class Hub:
         view.close()
         metrics.VIEWS.dec()
         place = (view.query.project_id, view.query.collection)
-        del self._views[place][view.query.key]
+        self._views[place].remove(view)
         if not self._views[place]:
             del self._views[place]
 
@@ -85,15 +92,26 @@ class Hub:
 
     def queries(self) -> list[LiveQuery]:
         """Every distinct live query."""
-        return [view.query for views in self._views.values() for view in views.values()]
+        return [view.query for views in self._views.values() for view in views]
 
-    def refresh_volatile(self) -> None:
-        """Load again what may have changed without an event."""
+    def tend(self) -> None:
+        """To be called every second: load again what may have changed without an event."""
         due = time.monotonic() - REFRESH_S
+        self._kept = 0
         for views in self._views.values():
-            for view in views.values():
+            for view in views:
+                self._kept += view.size
                 if view.query.access.is_volatile and view.is_ready and view.loaded_at < due:
                     view.reload()
+
+    def _refuse_too_much(self) -> None:
+        if self._kept > MAX_CHARACTERS:
+            raise Unavailable(
+                "This server keeps as many live documents as it can hold: try again later, or"
+                " another server.",
+                code="realtime_overloaded",
+                retry_after_s=30,
+            )
 
     async def _load(self, query: LiveQuery) -> snapshots.Snapshot:
         return await self.pool.run(snapshots.load, query)
@@ -119,5 +137,12 @@ class Hub:
                 if place in self._views:
                     by_place[place].append(change)
         for place, there in by_place.items():
-            for view in list(self._views[place].values()):
-                view.apply(there)
+            views = self._views[place]
+            try:
+                for view, its in views.concerned(there):
+                    view.apply(its)
+            except Exception:
+                # A fault of ours must not become a gap: the database decides.
+                logger.exception("events could not be dispatched, their views are loaded again")
+                for view in views:
+                    view.reload()

@@ -5,6 +5,8 @@ import logging
 import time
 from typing import Final
 
+from django.conf import settings
+
 from baas.kernel.http.door import as_problem
 from baas.kernel.principals import Principal
 from baas.kernel.problems import NotFound, Problem, Unauthenticated
@@ -18,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0  # how long a changed rule may go unnoticed
 RECHECK_S: Final = 3.0  # how long a revoked token may go unnoticed
-HEARTBEAT_S: Final = 25.0
 # Tokens that are checked in one go; more sockets than the database can bear take longer.
 _BATCH: Final = 200
 
@@ -55,14 +56,14 @@ class Keeper:
             try:
                 self._beat()
                 metrics.FRAMES.inc(sum(session.outbox.take_sent() for session in self._sessions))
-                self._hub.refresh_volatile()
+                self._hub.tend()
                 await self._check_rules()
                 await self._check_tokens()
             except Exception:
                 logger.exception("a round of the realtime keeper failed, the next follows")
 
     def _beat(self) -> None:
-        due = time.monotonic() - HEARTBEAT_S
+        due = time.monotonic() - settings.REALTIME_HEARTBEAT_S
         for session in list(self._sessions):
             if session.outbox.is_stalled:
                 session.end(frames.TOO_SLOW, "too slow")

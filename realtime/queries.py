@@ -48,6 +48,11 @@ class LiveQuery:
         _set(self, "place", _place(self.sort))
         _set(self, "selects", predicate.compile_predicate(self.filter))
 
+    @property
+    def owner(self) -> str | None:
+        """The user whose documents alone can be in the result, None when anybody's can."""
+        return self.access.owner or _required_owner(self.filter)
+
     def shows(self, document: dict[str, Any]) -> bool:
         """Whether the document is in the result; not for rules that read other documents."""
         return self.selects(document) and self.access.allows(document)
@@ -62,6 +67,16 @@ class LiveQuery:
         if shown is None:
             shown = change.verdicts[asked] = self.shows(document)
         return entry(self.place(document), document, change.json) if shown else None
+
+
+def _required_owner(node: ast.Node) -> str | None:
+    match node:
+        case ast.Compare(path=("_owner",), op="eq", value=str(owner)):
+            return owner
+        case ast.And(parts):
+            return next(filter(None, map(_required_owner, parts)), None)
+        case _:
+            return None
 
 
 def filter_key(filter_: Any) -> str:

@@ -49,6 +49,7 @@ class View:
         self.holders = 0  # subscriptions that use it or wait for it
         self.watchers: set[Watcher] = set()
         self.loaded_at = 0.0  # monotonic
+        self.size = 0  # characters of its documents when it was loaded
         self._load = load
         self._position = position  # how far the log has been delivered
         self._window: Window | None = None
@@ -206,6 +207,7 @@ class View:
         is_first, before = self._window is None, self.visible
         self._window, self._seen, self._docs = window, snapshot.seen, None
         self.loaded_at = time.monotonic()
+        self.size = sum(len(entry.json) for entry in snapshot.entries)
         if self.query.access.reads_others and self._concerned(self._pending):
             self._reload_soon()
         self._pending = []

@@ -250,3 +250,16 @@ def test_a_rule_with_the_clock_lets_documents_go_without_an_event(
     socket = open_socket()
     assert ids(socket.watch()) == ["n"]
     assert steps(socket.changes()) == [("removed", "n", 0, -1)]
+
+
+def test_a_document_that_changes_hands_leaves_one_and_comes_to_the_other(
+    open_socket: Connect, notes: Notes, alice: dict[str, Any], bob: dict[str, Any]
+) -> None:
+    notes.declare(read="owner")
+    notes.create("n", token=alice["access_token"])
+    a, b = open_socket(alice["access_token"]), open_socket(bob["access_token"])
+    assert ids(a.watch()) == ["n"]
+    assert ids(b.watch()) == []
+    notes.patch("n", _owner=bob["user"]["id"])
+    assert steps(a.changes()) == [("removed", "n", 0, -1)]
+    assert steps(b.changes()) == [("added", "n", -1, 0)]

@@ -3,6 +3,7 @@
 import json
 import socket as sockets
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -172,3 +173,60 @@ def test_it_ends_cleanly_and_says_so(
     assert status in (0, -15), own_server.log
     assert time.monotonic() - began < 6
     assert "Traceback" not in own_server.log
+
+
+def test_it_counts_what_it_does(
+    open_socket: Connect, notes: Notes, own_server: Server, tmp_path: Path
+) -> None:
+    """Into the files that any web process of the node reads for `/metrics`."""
+    from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+    def figures() -> dict[str, float]:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+        lines = generate_latest(registry).decode().splitlines()
+        found = (line.rsplit(" ", 1) for line in lines if line.startswith("baas_realtime_"))
+        return {name: float(value) for name, value in found}
+
+    directory = tmp_path / "metrics"
+    directory.mkdir()
+    own_server.start(PROMETHEUS_MULTIPROC_DIR=str(directory))
+    where = f"ws://127.0.0.1:{own_server.port}{notes.project.path}/realtime"
+    first, second = open_socket(to=where), open_socket(to=where)
+    for socket in (first, second):
+        socket.watch()
+    notes.create("a")
+    for socket in (first, second):
+        socket.changes()
+    time.sleep(1.5)  # frames are counted once a second
+    seen = figures()
+    assert seen["baas_realtime_sockets"] == 2
+    assert seen["baas_realtime_subscriptions"] == 2
+    assert seen["baas_realtime_views"] == 1
+    assert seen["baas_realtime_frames_total"] == 6  # a reply, a snapshot and a change for each
+    assert seen["baas_realtime_events_total"] >= 1
+    first.ws.close()
+    second.ws.close()
+    deadline = time.monotonic() + 5
+    while (seen := figures())["baas_realtime_sockets"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert seen["baas_realtime_sockets"] == 0
+    assert seen["baas_realtime_subscriptions"] == 0
+    assert seen["baas_realtime_views"] == 0
+
+
+def test_a_silent_socket_gets_heartbeats_with_newer_tokens(
+    open_socket: Connect, notes: Notes, own_server: Server
+) -> None:
+    own_server.start(BAAS_REALTIME_HEARTBEAT_S="1")
+    where = f"ws://127.0.0.1:{own_server.port}{notes.project.path}/realtime"
+    socket = open_socket(to=where)
+    socket.watch(filter={"n": 1})
+    notes.create("other", n=2)  # nothing for this subscription, but the log goes on
+    frame = socket.receive()
+    assert frame["type"] == "heartbeat"
+    assert set(frame["tokens"]) == {"s1"}
+    assert frame["tokens"]["s1"] != socket.last_token
+    back = open_socket(to=where)
+    back.subscribe(filter={"n": 1}, since=frame["tokens"]["s1"])
+    assert back.changes() == []
