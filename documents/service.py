@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+
 from baas.kernel import db, ids
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.events.event import rfc3339
@@ -81,7 +83,7 @@ def create(caller: Caller, collection: str, data: dict[str, Any]) -> dict[str, A
 def create_row(caller: Caller, name: str, data: dict[str, Any], text: bytes | None = None) -> Row:
     """As `create`, the row as stored. `text` is the data as JSON, when that `values.is_plain`."""
     collection = _writable(caller, name, "create")
-    parameters = _new(caller, collection, data, text)
+    parameters = _new(caller, collection, data, text) | event_params()
     row = refusals.run(collection, lambda: db.fetch_one(collection.statements.insert, parameters))
     assert row is not None  # noqa: S101 - an insert that does not raise returns its row
     return row
@@ -98,12 +100,14 @@ def create_many(caller: Caller, name: str, items: Sequence[Any]) -> list[Row]:
             raise values.invalid_value(f"[{index}]", "a document is a JSON object")
         with refusals.naming(f"[{index}]"):
             rows.append(_new(caller, collection, data, None))
-    parameters = {
-        "ids": [row["id"] for row in rows],
-        "docs": [row["doc"] for row in rows],
-        "owners": [row["owner"] for row in rows],
-        **event_params(),
-    }
+    # One JSON text: psycopg would escape the members of three arrays one by one.
+    items_text = ",".join(
+        [
+            f'{{"id":"{row["id"]}","owner":{orjson.dumps(row["owner"]).decode()},"doc":{row["doc"]}}}'
+            for row in rows
+        ]
+    )
+    parameters = {"items": f"[{items_text}]", **event_params()}
     return refusals.run(
         collection, lambda: db.fetch_all(collection.statements.insert_many, parameters)
     )
@@ -131,7 +135,7 @@ def _new(
         now = rfc3339(datetime.now(UTC))
         preview = wire.with_system_fields((id, 1, owner, now, now), fields)
         access.require(caller, collection, "create", data=preview)
-    return {"id": id, "doc": text.decode(), "owner": owner, **event_params()}
+    return {"id": id, "doc": text.decode(), "owner": owner}
 
 
 def _owner_of_new(caller: Caller, data: dict[str, Any]) -> str | None:

@@ -26,7 +26,7 @@ class Statements:
     get: bytes
     lock: bytes  # get, and nobody else writes until the transaction ends
     insert: bytes  # -> Row; unique violation for a taken id
-    insert_many: bytes  # `ids`, `docs`, `owners` -> Rows in the same order
+    insert_many: bytes  # `items` (JSON: id, doc, owner of each) -> Rows in the same order
     update: bytes  # only while the stored version is `version` -> Row
     delete: bytes  # -> its id, nothing when it is not there
     delete_version: bytes  # only while the stored version is `version`
@@ -72,10 +72,11 @@ def compose(
         ),
         insert_many=_text(
             sql.SQL(
-                "WITH input AS (SELECT * FROM unnest(%(ids)s::text[], %(docs)s::text[],"
-                " %(owners)s::text[]) WITH ORDINALITY AS i(id, doc, owner, place)),"
+                "WITH input AS (SELECT e ->> 'id' AS id, e -> 'doc' AS doc, e ->> 'owner' AS owner,"
+                " place FROM jsonb_array_elements(%(items)s::jsonb)"
+                " WITH ORDINALITY AS i(e, place)),"
                 " d AS (INSERT INTO {table} (_id, doc, owner)"
-                " SELECT id, doc::jsonb, owner FROM input ORDER BY place RETURNING *), {event}"
+                " SELECT id, doc, owner FROM input ORDER BY place RETURNING *), {event}"
                 " SELECT {row} FROM d JOIN input ON input.id = d._id ORDER BY place"
             ).format(table=table, event=created, row=row)
         ),
