@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
-from collections.abc import Hashable
-from typing import Final
+from collections.abc import Coroutine, Hashable
+from typing import Any, Final
 
 from functions.host.bridge import Api
 from functions.host.codestore import CodeStore
@@ -82,13 +83,19 @@ class Pool:
                 "Throttled", f"{spec.function} runs {spec.max_concurrency} calls already."
             )
         self._running[function] += 1
+        begun = asyncio.get_running_loop().time()
         try:
             return await self._run(spec)
         except ThrottledError as error:
             return _refusal("Throttled", str(error))
         except LoadError as error:
+            spent_s = asyncio.get_running_loop().time() - begun
             return RunResult(
-                outcome=error.outcome, error=error.error, logs=error.logs, cold=True, billed_ms=1
+                outcome=error.outcome,
+                error=error.error,
+                logs=error.logs,
+                billed_ms=0 if error.outcome == "unavailable" else math.ceil(spent_s * 1000),
+                cold=True,
             )
         finally:
             self._running[function] -= 1
@@ -113,12 +120,19 @@ class Pool:
         return result
 
     def _pop_idle(self, key: Key) -> Instance | None:
-        instances = self._idle.get(key)
-        while instances:
-            instance = instances.pop()
+        while instances := self._idle.get(key):
+            instance = instances[-1]
+            self._remove_idle(instance, key)
             if instance.is_usable:
                 return instance
         return None
+
+    def _remove_idle(self, instance: Instance, key: Key) -> None:
+        instances = self._idle.get(key, [])
+        if instance in instances:
+            instances.remove(instance)
+            if not instances:
+                del self._idle[key]
 
     def _put_back(self, instance: Instance, key: Key) -> None:
         if not instance.is_usable:
@@ -140,6 +154,10 @@ class Pool:
         )
         return self._busy_mb.total() + idle
 
+    def _usable(self) -> int:
+        """Instances but for those that are on their way out."""
+        return sum(1 for instance in self._living if instance.is_usable)
+
     def _has_room(self, spec: RunSpec, key: Key) -> bool:
         share = self._options.memory_mb * _PROJECT_SHARE
         if self._busy_mb[spec.project] + spec.memory_mb > max(share, spec.memory_mb):
@@ -148,7 +166,7 @@ class Pool:
             return self._busy_mb.total() + spec.memory_mb <= self._options.memory_mb
         while (
             self._used_mb() + spec.memory_mb > self._options.memory_mb
-            or len(self._living) >= self._options.max_instances
+            or self._usable() >= self._options.max_instances
         ):
             if not self._evict_one():
                 return False
@@ -163,11 +181,7 @@ class Pool:
         return True
 
     def _drop(self, instance: Instance, reason: str) -> None:
-        key = self._living.get(instance)
-        if key is not None and instance in self._idle.get(key, []):
-            self._idle[key].remove(instance)
-            if not self._idle[key]:
-                del self._idle[key]
+        self._remove_idle(instance, self._living.get(instance))
         instance.kill(reason)
 
     async def _take_room(self, spec: RunSpec, key: Key) -> None:
@@ -204,7 +218,7 @@ class Pool:
         async with self._room:
             self._room.notify_all()
 
-    def _spawn_task(self, work: "asyncio._CoroutineLike[None]") -> None:
+    def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -286,8 +300,7 @@ class Pool:
 
     def _on_gone(self, instance: Instance) -> None:
         key = self._living.pop(instance)
-        if instance in self._idle.get(key, []):
-            self._idle[key].remove(instance)
+        self._remove_idle(instance, key)
         if instance in self._prepared:
             self._prepared.remove(instance)
         if instance.is_loaded:

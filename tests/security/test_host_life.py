@@ -140,13 +140,42 @@ def test_minimum_instances_are_kept_ready(own_host: Host) -> None:
 
 
 def test_the_least_recently_used_gives_way_when_memory_is_short(own_host: Host) -> None:
-    text = "import random\nme = random.random()\ndef handler(e, c): return me"
-    first = own_host.value(text, function="f0", memory_mb=128)
-    for n in range(1, 12):
-        own_host.value(text, function=f"f{n}", memory_mb=500, timeout_s=5.0)
+    text = """
+    import random
+    me = random.random()
+    def handler(event, context):
+        block = bytearray((event or 0) << 20)
+        block[::4096] = b"x" * len(block[::4096])
+        return me
+    """
+    # Of 1024 MiB four idle instances of more than 200 MiB leave no room for a fifth of 400.
+    found = [
+        own_host.value(text, 200, function=f"f{number}", memory_mb=300, min_instances=1)
+        for number in range(4)
+    ]
+    own_host.value(text, function="new", memory_mb=400, min_instances=1)
     status = own_host.runner.status()
     assert status["memory_used_mb"] <= 1024
-    assert own_host.value(text, function="f0", memory_mb=128) != first or status["idle"] <= 12
+    kept = [
+        own_host.value(text, function=f"f{number}", memory_mb=300, min_instances=1)
+        for number in (3, 0)
+    ]
+    assert kept[0] == found[3]
+    assert kept[1] != found[0]
+
+
+def test_the_number_of_instances_is_capped_and_only_the_oldest_go(own_host: Host) -> None:
+    own_host.stop()
+    host = start_host(own_host.mode, "--max-instances", "6", "--prepared-instances", "1")
+    assert host is not None
+    try:
+        text = "import random\nme = random.random()\ndef handler(e, c): return me"
+        found = [host.value(text, function=f"f{number}") for number in range(10)]
+        assert host.runner.status()["idle"] >= 4
+        assert host.value(text, function="f9") == found[9]
+        assert host.value(text, function="f0") != found[0]
+    finally:
+        host.stop()
 
 
 def test_forgetting_a_project_ends_its_instances_and_drops_its_code(own_host: Host) -> None:
