@@ -52,6 +52,7 @@ class Writer(threading.Thread):
     def stop(self) -> None:
         self._ended.set()
         self.join(60)
+        self._http.close()
 
 
 def call(stack: Stack, method: str, path: str, body: Any = None) -> Any:
