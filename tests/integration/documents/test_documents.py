@@ -348,3 +348,25 @@ def test_a_transaction_that_is_not_there_is_not_ignored(notes: Collection) -> No
     ):
         assert (reply.status, reply.code) == (404, "transaction_not_found")
     assert notes.ids() == ["a"]
+
+
+def test_large_and_deep_documents_are_kept(notes: Collection) -> None:
+    deep: object = {"end": 1}
+    for _ in range(97):
+        deep = {"d": deep}
+    assert notes.create({"_id": "deep", "v": deep}).status == 201
+    assert notes.get("deep").json["v"] == deep
+    path = "v" + ".d" * 97
+    assert notes.patch("deep", {"$inc": {path + ".end": 1}}).status == 200
+    assert notes.ids(filter={path + ".end": 2}, sort=[path]) == ["deep"]
+    assert notes.ids(filter={path + ".end": None}) == []
+
+    text = "x" * 1_000_000
+    body = b'{"_id":"large","t":"' + text.encode() + b'"}'
+    reply = notes.client.post(f"{notes.path}/docs", body=body, token=notes.project.secret_key)
+    assert reply.status == 201
+    assert notes.get("large").json["t"] == text
+    assert notes.ids(filter={"t": text}) == ["large"]
+    grown = notes.patch("large", {"$set": {"more": "x" * 100_000}})
+    assert (grown.status, grown.code) == (413, "document_too_large")
+    assert notes.get("large").json["_version"] == 1
