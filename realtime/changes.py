@@ -7,7 +7,7 @@ from baas.kernel.events import StoredEvent
 from documents import values
 from realtime.window import Entry
 
-_PREFIX: Final = "baas.db.document."
+EVENT_TYPES: Final = "baas.db.document."  # how all their names begin
 
 
 class DocumentChange:
@@ -58,13 +58,7 @@ class DocumentChange:
 
 def is_document_event(event: StoredEvent) -> bool:
     """Whether our documents room wrote it: what users publish has an id of theirs."""
-    return event.ce_id is None and event.type.startswith(_PREFIX)
-
-
-def before(event: StoredEvent) -> dict[str, Any] | None:
-    """The document before the write, None when it was created."""
-    document: dict[str, Any] | None = values.loads(event.data).get("before")
-    return document
+    return event.ce_id is None and event.type.startswith(EVENT_TYPES)
 
 
 def stamp(document: dict[str, Any]) -> tuple[Any, ...]:

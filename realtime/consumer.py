@@ -31,7 +31,13 @@ class Consumer(AsyncConsumer):  # type: ignore[misc] # channels has no types
     async def dispatch(self, message: dict[str, Any]) -> None:
         # Channels' own would ask a thread to look after database connections for each frame;
         # there are none in this thread.
-        await getattr(self, message["type"].replace(".", "_"))(message)
+        try:
+            await getattr(self, message["type"].replace(".", "_"))(message)
+        except StopConsumer:
+            raise
+        except Exception:
+            logger.exception("a websocket message could not be handled")
+            self._end(frames.INTERNAL_ERROR, "internal_error")
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Accept, then let in or close with a code that browsers can read."""
@@ -91,7 +97,9 @@ class Consumer(AsyncConsumer):  # type: ignore[misc] # channels has no types
         try:
             await outbox.run()
         except OSError:
-            return  # the socket is gone (ASGI 2.4); its disconnect message is on the way
+            # The socket is gone (ASGI 2.4). Its disconnect message comes behind the frame that is
+            # being answered, which may wait for room.
+            outbox.close()
         except Exception:
             logger.exception("a socket's writer failed")
             self._end(frames.INTERNAL_ERROR, "internal_error")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import orjson
 
@@ -81,7 +81,7 @@ def parse(text: str) -> Frame:
     except Problem as problem:
         raise FrameError(None, problem) from problem
     id_ = frame.get("id") if isinstance(frame, dict) else None
-    if isinstance(id_, bool) or not isinstance(id_, str | int) or len(str(id_)) > _MAX_ID:
+    if not _is_id(id_):
         raise FrameError(
             None,
             Malformed(
@@ -93,6 +93,12 @@ def parse(text: str) -> Frame:
         return _parse(frame, id_)
     except Problem as problem:
         raise FrameError(id_, problem) from problem
+
+
+def _is_id(value: Any) -> TypeGuard[FrameId]:
+    if isinstance(value, str):
+        return len(value) <= _MAX_ID
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _parse(frame: dict[str, Any], id_: FrameId) -> Frame:

@@ -92,8 +92,9 @@ class Outbox:
             self._behind.remove(stream)
 
     def close(self) -> None:
-        """Nothing may be sent any more."""
+        """Nothing may be sent any more, and nobody waits for room."""
         self._is_closed = True
+        self._room.set()
         self._frames.clear()
         self._behind.clear()
         if self._unfinished is not None and not self._is_busy:
@@ -165,7 +166,7 @@ class Outbox:
 
     def _count(self, characters: int) -> None:
         self._queued += characters
-        if self._queued > BUDGET_CHARACTERS:
+        if self._queued > BUDGET_CHARACTERS and not self._is_closed:
             self._room.clear()
         else:
             self._room.set()

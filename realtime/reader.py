@@ -15,7 +15,7 @@ from baas.kernel.events.wake import POLL_S, Waiter
 
 logger = logging.getLogger(__name__)
 
-BATCH: Final = 500
+BATCH: Final = 100  # events; one may be as large as two documents
 _RETRY_S: Final = 0.5
 
 # Called in the event loop with the events in commit order, and the position after them.

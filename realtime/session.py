@@ -97,6 +97,8 @@ class Session:
     async def handle(self, text: str) -> None:
         """Answer one frame. Never raises for what a client may have done wrong."""
         await self.outbox.room()
+        if self.is_closed:
+            return
         async with self._lock:
             try:
                 frame = frames.parse(text)

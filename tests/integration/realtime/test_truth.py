@@ -45,11 +45,12 @@ class Watcher:
             self._cut()
 
     def settle(self, truth: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> None:
-        """Come back once more, and read until there is nothing to read."""
+        """Come back once more, and read until it is what the database says."""
         self._open()
-        while self._step(1.0):
-            pass
-        assert self.shown == truth(self.query), self.query
+        deadline = time.monotonic() + 20
+        while self.shown != truth(self.query):
+            assert time.monotonic() < deadline, (self.query, self.shown, truth(self.query))
+            self._step(1.0)
 
     def _open(self) -> None:
         self._socket = socket = self.connect()

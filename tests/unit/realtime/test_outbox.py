@@ -200,3 +200,17 @@ def test_it_knows_a_stalled_peer(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not outbox.is_stalled
 
     play(story)
+
+
+def test_nobody_waits_for_room_in_a_closed_outbox() -> None:
+    async def story(outbox: Outbox, peer: Peer) -> None:
+        for _ in range(4):
+            outbox.push(BIG)
+        waiting = asyncio.create_task(outbox.room())
+        await settle()
+        assert not waiting.done()
+        outbox.close()
+        await settle()
+        assert waiting.done()
+
+    play(story)
