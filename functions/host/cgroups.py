@@ -262,6 +262,13 @@ class Tree:
         """Make the groups of one sandbox."""
         return ControlledGroup(name, self)
 
+    def holds(self, pid: int, name: str) -> bool:
+        """Whether a process is in the groups of this name, in every hierarchy."""
+        return all(
+            str(pid) in (parent / name / "cgroup.procs").read_text().split()
+            for parent in self.parents
+        )
+
     def close(self) -> None:
         """Remove this host's directories; what is still busy is left to the next host."""
         for parent in self.parents:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import zipfile
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ from functions.host.interpreter import Interpreter, UnsafeLayoutError, examine
 from functions.host.options import Options
 from functions.host.zygotes import IsolationError, Zygote, spawn
 from functions.runtypes import RunSpec
-from functions.sandbox import selftest, syscalls
+from functions.sandbox import mounts, selftest, syscalls
 from functions.sandbox.child import Mode
+from functions.sandbox.limits import OPEN_FILES, Limits
 
 log = logging.getLogger("functions.host.node")
 
@@ -190,7 +192,7 @@ class Node:
             function=_SELFTEST,
             version=1,
             digest=digest,
-            event=b"{}",
+            event=json.dumps({"landlock_abi": self.report.landlock_abi}).encode(),
             handler="selftest.handler",
         )
         slot = Slot(number=0, uid=self._options.uid_base, group=self.make_group(0))
@@ -199,6 +201,8 @@ class Node:
             await instance.prepare(await self.zygote())
             await instance.load(spec, f"{_SELFTEST}/{digest}")
             problems = _look_from_outside(instance.pid)
+            if self._tree is not None and not self._tree.holds(instance.pid, "s0"):
+                problems.append("it is not in its cgroups")
             result = await instance.call(spec)
             problems += _judge(result.result)
             if result.error:
@@ -245,7 +249,27 @@ def _look_from_outside(pid: int) -> list[str]:
     problems += [f"{name} is {status[name]}" for name in capabilities if int(status[name], 16)]
     if status["Uid"].split()[0] == "0" and _is_initial_user_namespace():
         problems.append("it runs as root")
+    problems += _look_at_limits(pid) + _look_at_mounts(pid)
     for name in ("pid", "mnt", "net", "ipc", "uts", "cgroup"):
         shared = os.readlink(f"/proc/self/ns/{name}") == os.readlink(f"/proc/{pid}/ns/{name}")
         problems += [f"it shares the host's {name} namespace"] if shared else []
     return problems
+
+
+def _look_at_limits(pid: int) -> list[str]:
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    wanted = {"processes": Limits(memory_mb=0).processes, "open files": OPEN_FILES}
+    wanted["core file size"] = 0
+    pattern = r"^Max {}\s+{}\s+{}\s"
+    return [
+        f"its limit of {name} is not {value}"
+        for name, value in wanted.items()
+        if not re.search(pattern.format(name, value, value), limits, re.MULTILINE)
+    ]
+
+
+def _look_at_mounts(pid: int) -> list[str]:
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    places = {line.split(" ")[4] for line in lines}
+    problems = [f"it sees {p}" for p in (mounts.STORE, *mounts.ZYGOTE_ONLY) if p in places]
+    return problems + [f"it has no {p}" for p in (mounts.TMP, mounts.CODE) if p not in places]

@@ -1,7 +1,7 @@
-"""From a forked zygote to a sandbox. STEPS, in this order, are the isolation policy.
+"""From a forked zygote to a sandbox. PREPARATION, then CONFINEMENT: the isolation policy.
 
-Every line of it has a test in tests/security that attacks it. Nothing of the user's code has been
-read when the last step is done.
+Every line of it has a test in tests/security that attacks it, and one that leaves it out. Nothing
+of the user's code has been read when the last step is done.
 """
 
 import gc
@@ -155,7 +155,6 @@ CONFINEMENT = (
     lock_files,
     filter_system_calls,
 )
-STEPS = PREPARATION + CONFINEMENT
 
 
 def _take(steps: tuple[Callable[[Birth], None], ...], birth: Birth, control_fd: int) -> None:

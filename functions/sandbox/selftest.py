@@ -32,6 +32,12 @@ def _reach_loopback() -> None:
     socket.create_connection(("127.0.0.1", 80), timeout=0.2).close()
 
 
+def _listen_on_tcp() -> None:
+    # Nobody could reach it, but only Landlock refuses it: that is how its absence is noticed.
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 8080))  # noqa: S104 - an attempt that must fail
+
+
 def _become_root() -> None:
     os.setuid(0)
 
@@ -60,6 +66,7 @@ def _signal_everyone() -> None:
     os.kill(-1, 0)
 
 
+_LANDLOCK_ABI_WITH_TCP = 4
 _ATTEMPTS: tuple[Callable[[], None], ...] = (
     _read_passwords,
     _see_processes,
@@ -78,7 +85,10 @@ _ATTEMPTS: tuple[Callable[[], None], ...] = (
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Try what must not work."""
     succeeded = []
-    for attempt in _ATTEMPTS:
+    attempts = _ATTEMPTS
+    if event["landlock_abi"] >= _LANDLOCK_ABI_WITH_TCP:
+        attempts = (*attempts, _listen_on_tcp)
+    for attempt in attempts:
         try:
             attempt()
         except OSError:
