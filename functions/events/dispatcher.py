@@ -107,7 +107,9 @@ class Dispatcher:
             return BROKER_PAUSE_S
         if read or leased:
             return 0.0
-        return FULL_PAUSE_S if ledger.in_flight() >= settings.MAX_IN_FLIGHT else POLL_S
+        # At a cap there is work that waits for the workers' progress, which wakes nobody.
+        cap = min(settings.MAX_IN_FLIGHT, settings.MAX_IN_FLIGHT_PER_PROJECT)
+        return FULL_PAUSE_S if ledger.in_flight() > cap * 3 // 4 else POLL_S
 
     def read_log(self) -> int:
         """Make deliveries of the next events; returns how many events were read.

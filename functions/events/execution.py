@@ -2,12 +2,12 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
 from typing import Final
 
 import psycopg
@@ -20,12 +20,18 @@ from functions import calls, configuration, records
 from functions.configuration import VersionConfig
 from functions.events import announcements, envelope, ledger, outcomes
 from functions.events.ledger import Lease, Settlement, Started
+from functions.events.turns import QUICK_S, Turn
 from functions.runtypes import RunError, RunResult
 
 logger = logging.getLogger(__name__)
 
-# Runs of one batch at once; a function's own max_concurrency may be lower.
-WINDOW: Final = 16
+# Runs of one batch at once: at first, and at most (a function's max_concurrency may be lower). More
+# threads than the work needs only fight for the interpreter.
+FIRST_WINDOW: Final = 4
+MAX_WINDOW: Final = 16
+WIDEN_S: Final = 0.005  # without an end for so long, more runs begin
+# Runs that end close together are settled together.
+SETTLE_EVERY_S: Final = 0.02
 # How long a database that is gone is waited for before results are given up. Their leases are
 # over by then, and the runs will be repeated.
 SETTLE_PATIENCE_S: Final = 60.0
@@ -61,27 +67,59 @@ def run_batch(leases: Sequence[Lease]) -> None:
 
     What is not settled because this process or the database went away comes back by its lease.
     """
-    ready, verdicts = _prepare(_start(leases))
-    if verdicts:
-        _settle_patiently(verdicts, [])
-    unsettled = {item.delivery.lease.id: item.delivery.lease for item in ready}
-    waiting = iter(ready)
-    window = min([WINDOW, *(item.version.max_concurrency for item in ready)])
-    running: set[Future[Ended]] = {_pool().submit(_run, item) for item in islice(waiting, window)}
-    # Leases are renewed while their runs go on, so they outlive every timeout.
-    renew_s = settings.DELIVERY_LEASE_S / 5
-    renew_at = time.monotonic() + renew_s
-    while running:
-        done, running = wait(running, timeout=renew_s, return_when=FIRST_COMPLETED)
-        running |= {_pool().submit(_run, item) for item in islice(waiting, len(done))}
-        if done:
-            ended = [future.result() for future in done]
-            _settle_runs(ended)
-            for item in ended:
-                del unsettled[item.ready.delivery.lease.id]
-        if unsettled and time.monotonic() >= renew_at:
-            _renew(list(unsettled.values()))
-            renew_at = time.monotonic() + renew_s
+    with Turn() as turn:
+        ready, verdicts = _prepare(_start(leases))
+        if verdicts:
+            _settle_patiently(verdicts, [])
+        _Batch(ready).run(turn)
+
+
+class _Batch:
+    """The runs of one batch: side by side, more of them at once the slower they are."""
+
+    def __init__(self, ready: Sequence[Ready]) -> None:
+        self._waiting = deque(ready)
+        self._unsettled = {item.delivery.lease.id: item.delivery.lease for item in ready}
+        self._limit = min([MAX_WINDOW, *(item.version.max_concurrency for item in ready)])
+        self._window = min(FIRST_WINDOW, self._limit)
+        self._running: set[Future[Ended]] = set()
+        self._ended: list[Ended] = []
+
+    def run(self, turn: Turn) -> None:
+        """Run and settle all. Leases are renewed meanwhile, so they outlive every timeout."""
+        renew_s = settings.DELIVERY_LEASE_S / 5
+        renew_at = time.monotonic() + renew_s
+        settle_at = 0.0
+        self._submit()
+        while self._running:
+            may_widen = bool(self._waiting) and self._window < self._limit
+            timeout_s = WIDEN_S if may_widen else min(renew_s, QUICK_S)
+            if self._ended:
+                timeout_s = min(timeout_s, SETTLE_EVERY_S)
+            done, self._running = wait(self._running, timeout_s, return_when=FIRST_COMPLETED)
+            if not done and may_widen:
+                # They wait for something, or are many cores' work: more at once is faster.
+                self._window = min(self._window * 2, self._limit)
+            self._ended += [future.result() for future in done]
+            self._submit()
+            turn.make_room()
+            now = time.monotonic()
+            if self._ended and (now >= settle_at or not self._running):
+                self._settle()
+                settle_at = time.monotonic() + SETTLE_EVERY_S
+            if now >= renew_at:
+                _renew(list(self._unsettled.values()))
+                renew_at = now + renew_s
+
+    def _submit(self) -> None:
+        while self._waiting and len(self._running) < self._window:
+            self._running.add(_pool().submit(_run, self._waiting.popleft()))
+
+    def _settle(self) -> None:
+        ended, self._ended = self._ended, []
+        _settle_runs(ended)
+        for item in ended:
+            del self._unsettled[item.ready.delivery.lease.id]
 
 
 def _start(leases: Sequence[Lease]) -> list[Started]:

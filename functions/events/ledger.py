@@ -165,7 +165,8 @@ def accept_events(rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 # Round robin: the projects that have something waiting are found by one index probe each and share
-# the room equally, none beyond its own cap.
+# the room equally, none beyond its own cap. At a cap nothing is leased until a quarter of it is
+# free: many small batches cost more than a few large ones.
 LEASE: Final = b"""
 WITH RECURSIVE waiting(project_id) AS (
     SELECT min(project_id) FROM functions_delivery WHERE state = 'pending'
@@ -178,11 +179,13 @@ WITH RECURSIVE waiting(project_id) AS (
     WHERE state = 'running' GROUP BY project_id
 ), room AS (
     SELECT w.project_id,
-        least(
+        CASE WHEN coalesce(r.taken, 0) > %(per_project)s * 3 / 4
+            OR (SELECT coalesce(sum(taken), 0) FROM running) > %(total)s * 3 / 4 THEN 0
+        ELSE least(
             %(per_project)s - coalesce(r.taken, 0),
             ceil((%(total)s - (SELECT coalesce(sum(taken), 0) FROM running))
                  / (count(*) OVER ())::numeric)
-        )::bigint AS free
+        ) END::bigint AS free
     FROM waiting w LEFT JOIN running r USING (project_id)
     WHERE w.project_id IS NOT NULL
 ), due AS (
