@@ -8,6 +8,7 @@ from pathlib import Path
 from baas.embedded.errors import StackError
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+_NOT_IN_PATHS = "\"'$\\;{}%?#"
 EMBEDDED_S3 = "embedded-s3"
 
 
@@ -29,11 +30,18 @@ class Config:
     own_redis: bool
     own_s3: bool
 
+    @property
+    def database_connections(self) -> int:
+        """The most that all processes together may hold, with room for people and back-ups."""
+        threads = self.web_workers * self.web_threads + self.workers * self.worker_threads
+        # A thread keeps one for the data plane and one for Django.
+        return max(200, 2 * threads + 10 * self.dispatchers + 100)
+
 
 def from_environ(environ: Mapping[str, str] = os.environ) -> Config:
     """Read the variables. Raises StackError naming the one that is wrong."""
     return Config(
-        data_dir=Path(environ.get("BAAS_DATA_DIR") or CHECKOUT / ".baas").absolute(),
+        data_dir=_data_dir(environ),
         host=environ.get("BAAS_HOST") or "127.0.0.1",
         port=_integer(environ, "BAAS_PORT", 8000, 0, 65535),
         web_workers=_integer(environ, "BAAS_WEB_WORKERS", 1, 1, 64),
@@ -47,6 +55,17 @@ def from_environ(environ: Mapping[str, str] = os.environ) -> Config:
         own_redis=not _given(environ, "BAAS_REDIS_URL"),
         own_s3=environ.get("BAAS_OBJECT_STORE") == EMBEDDED_S3,
     )
+
+
+def _data_dir(environ: Mapping[str, str]) -> Path:
+    path = Path(environ.get("BAAS_DATA_DIR") or CHECKOUT / ".baas").absolute()
+    # The path stands in URLs and in nginx's configuration, where these mean something.
+    wrong = {character for character in str(path) if character in _NOT_IN_PATHS}
+    if wrong or not str(path).isprintable():
+        raise StackError(
+            f"BAAS_DATA_DIR={str(path)!r} is wrong: expected a path without any of {_NOT_IN_PATHS}"
+        )
+    return path
 
 
 def _given(environ: Mapping[str, str], name: str) -> bool:

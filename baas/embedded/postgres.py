@@ -22,7 +22,6 @@ _PORT = 5432  # only names the socket file: nothing listens on TCP
 # For a machine with two cores and a few gigabytes that also runs everything else.
 _SETTINGS = {
     "listen_addresses": "",
-    "max_connections": "200",
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",
@@ -60,12 +59,22 @@ class Postgres:
     """
 
     def __init__(
-        self, directory: Path, socket_dir: Path, password: str, *, durable: bool = True
+        self,
+        directory: Path,
+        socket_dir: Path,
+        password: str,
+        *,
+        durable: bool = True,
+        max_connections: int = 200,
     ) -> None:
         self.directory = directory
         self.socket_dir = socket_dir
         self.password = password
-        self._settings = {**_SETTINGS, **(_DURABLE if durable else _VOLATILE)}
+        self._settings = {
+            **_SETTINGS,
+            **(_DURABLE if durable else _VOLATILE),
+            "max_connections": str(max_connections),
+        }
         self._durable = durable
         self._demotion = privileges.demotion()
         self._process: subprocess.Popen[bytes] | None = None

@@ -71,7 +71,12 @@ class _Stack:
         self._postgres = self._redis = None
         if config.own_postgres:
             password = self._secrets.postgres_password
-            self._postgres = Postgres(data_dir / "postgres", self._sockets, password)
+            self._postgres = Postgres(
+                data_dir / "postgres",
+                self._sockets,
+                password,
+                max_connections=config.database_connections,
+            )
         if config.own_redis:
             self._redis = Redis(data_dir / "redis", self._sockets)
         self._s3 = None

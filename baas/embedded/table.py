@@ -181,12 +181,12 @@ class Table:
         listen = [self._listener.nginx_address]
         if self._config.web_workers > 1:
             self._internal_socket.unlink(missing_ok=True)
-            listen.append(f"unix:{self._internal_socket}")
+            listen.append(f'"unix:{self._internal_socket}"')
         text = proxy.render(
             run_dir=run_dir,
             listen=listen,
-            web=[f"unix:{socket}" for _, socket in self._web_sockets],
-            realtime=[f"unix:{self._sockets / 'realtime.sock'}"],
+            web=[f'"unix:{socket}"' for _, socket in self._web_sockets],
+            realtime=[f'"unix:{self._sockets / "realtime.sock"}"'],
             access_log="/dev/stdout" if self._config.access_log else "off",
             worker_processes=min(2, os.cpu_count() or 1),
             open_files=_open_files(),

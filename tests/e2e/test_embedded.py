@@ -403,6 +403,17 @@ def test_a_long_data_directory_gets_short_sockets(new_stack: NewStack, tmp_path:
     assert stack.stop() == 0
 
 
+def test_a_data_directory_may_have_spaces_and_letters_of_any_script(
+    new_stack: NewStack, tmp_path: Path
+) -> None:
+    stack = new_stack()
+    stack.data_dir = tmp_path / "my data 数据"
+    stack.start()
+    make_project(stack, "spaces")
+    stack.kill_and_wait("redis")
+    assert stack.stop() == 0
+
+
 def test_nobody_reading_the_log_does_not_stop_the_stack(new_stack: NewStack) -> None:
     stack = new_stack()
     read_end, write_end = os.pipe()

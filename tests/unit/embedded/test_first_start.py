@@ -139,6 +139,18 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
         config.from_environ({name: value})
 
 
+@pytest.mark.parametrize("path", ["/data?x", "/da$ta", '/da"ta', "/100%", "/a\nb"])
+def test_a_data_directory_that_no_url_can_hold_is_refused(path: str) -> None:
+    with pytest.raises(StackError, match="BAAS_DATA_DIR"):
+        config.from_environ({"BAAS_DATA_DIR": path})
+
+
+def test_the_database_takes_as_many_connections_as_all_threads_may_hold() -> None:
+    assert config.from_environ({}).database_connections == 206
+    many = config.from_environ({"BAAS_WEB_WORKERS": "8", "BAAS_WEB_THREADS": "64"})
+    assert many.database_connections >= 2 * 8 * 64
+
+
 def test_what_is_given_from_outside_is_not_started() -> None:
     chosen = config.from_environ({})
     assert (chosen.own_postgres, chosen.own_redis, chosen.own_s3) == (True, True, False)
