@@ -87,7 +87,18 @@ DATABASES = {
 }
 
 REDIS_URL = env.text("BAAS_REDIS_URL")
-BROKER_URL = env.text("BAAS_BROKER_URL", REDIS_URL)
+
+
+def _as_broker(url: str) -> str:
+    """A Redis URL as Celery spells it."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    database = parse_qs(parts.query).get("db", ["0"])[-1]
+    return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+BROKER_URL = _as_broker(env.text("BAAS_BROKER_URL", REDIS_URL))
 OBJECT_STORE = env.text("BAAS_OBJECT_STORE", f"file://{DATA_DIR / 'objects'}")
 FUNCTION_HOST = env.text("BAAS_FUNCTION_HOST", f"unix://{DATA_DIR / 'run' / 'host.sock'}")
 
@@ -126,7 +137,10 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10}
+# These are Redis's; AMQP has CELERY_BROKER_CONNECTION_TIMEOUT.
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {} if BROKER_URL.startswith("amqp") else {"socket_connect_timeout": 2, "socket_timeout": 10}
+)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
