@@ -310,19 +310,19 @@ def test_addresses_that_can_be_no_id_are_not_found(notes: Collection, path: str)
 def test_each_operation_is_one_statement_or_two(
     notes: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psycopg
+    from baas.kernel import db
 
     notes.declare(rules={"read": "public"})
     notes.create({"_id": "a", "n": 1})
     notes.query(filter={"n": 1})
-    seen: list[str] = []
-    execute = psycopg.Cursor.execute
+    seen: list[object] = []
+    execute = db.execute
 
-    def counted(cursor: object, query: object, *rest: object, **named: object) -> object:
-        seen.append(str(query))
-        return execute(cursor, query, *rest, **named)  # type: ignore[call-overload]
+    def counted(query: db.Query, params: db.Params = None) -> object:
+        seen.append(query)
+        return execute(query, params)
 
-    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
+    monkeypatch.setattr(db, "execute", counted)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and len(seen) != 1:
         # The cache fills once the word of the change has come round.
