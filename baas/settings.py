@@ -69,8 +69,9 @@ def _database(url: str) -> dict[str, object]:
         # A connection per thread, kept; checked when it fails, not before each use.
         "CONN_MAX_AGE": None,
         "OPTIONS": {
-            # Statements are prepared at their second use: the hot paths run a handful of them.
-            "prepare_threshold": 1,
+            # `kernel.statements` prepares what comes again. psycopg must not: it would clean up
+            # with DEALLOCATE ALL, which takes ours along.
+            "prepare_threshold": None,
             "server_side_binding": False,
             "application_name": "baas",
             **query,

@@ -13,6 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from psycopg import sql
 
+from baas.kernel import statements
+
 Query: TypeAlias = LiteralString | bytes | sql.SQL | sql.Composed
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 Row: TypeAlias = tuple[Any, ...]
@@ -36,11 +38,17 @@ def raw() -> psycopg.Connection[Row]:
     return raw_connection
 
 
-def execute(query: Query, params: Params = None) -> psycopg.Cursor[Row]:
-    """Run one statement, prepared and server-bound; returns its cursor. Raises psycopg errors."""
-    cursor = psycopg.Cursor(raw())
-    cursor.execute(query, params)
-    return cursor
+def execute(query: Query, params: Params = None) -> statements.Result:
+    """Run one statement, prepared when it comes again, with parameters bound by the server.
+
+    `%s` and `%(name)s` are placeholders, `%%` a percent sign, as in psycopg. Raises its errors.
+    """
+    connection = raw()
+    if isinstance(query, str):
+        text = query.encode()
+    else:
+        text = query if isinstance(query, bytes) else query.as_bytes(connection)
+    return statements.run(connection, text, params)
 
 
 def fetch_one(query: Query, params: Params = None) -> Row | None:

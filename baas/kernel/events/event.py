@@ -50,7 +50,7 @@ def cloudevent(
         "id": id,
         "type": type,
         "source": source,
-        "subject": subject,
+        **({"subject": subject} if subject else {}),  # it may be absent, but not empty
         "time": rfc3339(time),
         "datacontenttype": "application/json",
         "project": project,

@@ -7,7 +7,7 @@ What no route matches goes on to Django.
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+# Bytes of a refused body that are still read: more than any JSON body may have.
+MAX_REST: Final = 8 * 1024 * 1024
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -31,6 +33,12 @@ class DataPlane:
         self._fallback = fallback
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        chunks = self._answer(environ, start_response)
+        if environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ:
+            read_rest(environ)
+        return chunks
+
+    def _answer(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
         if not path.startswith(door.PROJECT_PREFIX):
             return self._fallback(environ, start_response)
@@ -61,6 +69,20 @@ class DataPlane:
         start_response(_STATUS_LINES[response.status], headers)
         door.observe(method, name, response.status, time.perf_counter() - began)
         return chunks
+
+
+def read_rest(environ: dict[str, Any]) -> None:
+    """Read what the handler left of the body, unless it is announced to be over MAX_REST.
+
+    A server that answers before it has read the body closes the connection, and the proxy in front,
+    which was still writing, then says 503 in place of our refusal.
+    """
+    length = environ.get("CONTENT_LENGTH")
+    if length and (not length.isdecimal() or int(length) > MAX_REST):
+        return
+    read, left = environ["wsgi.input"].read, MAX_REST
+    while left > 0 and (chunk := read(65536)):
+        left -= len(chunk)
 
 
 def _respond(request: Request, match: tuple[Route, dict[str, str]] | list[str] | None) -> Response:

@@ -98,8 +98,8 @@ def _as_problem(error: Exception) -> Problem:
     match error:
         case exceptions.ValidationError():
             errors = _field_errors(error.detail)
-            first = f"{errors[0].field}: {errors[0].detail}" if errors else "the body is invalid"
-            return Invalid(f"The body does not validate. {first}", errors=errors)
+            first = ": ".join(filter(None, (errors[0].field, errors[0].detail))) if errors else ""
+            return Invalid(f"The body does not validate. {first}".rstrip(), errors=errors)
         case exceptions.ParseError():
             return Malformed(str(error.detail))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
