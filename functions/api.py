@@ -42,6 +42,7 @@ def invoke(request: Request) -> Response:
         number=number,
         route_key=request.header("X-Route-Key"),
         client_ip=request.client_ip,
+        explain=_wants_explanation(request),
     )
     if later:
         invocation_id = invocations.queue(
@@ -68,6 +69,11 @@ def _wants_later(request: Request) -> bool:
     return prefer is not None and any(
         part.partition(";")[0].strip().lower() == "respond-async" for part in prefer.split(",")
     )
+
+
+def _wants_explanation(request: Request) -> bool:
+    # Only for whoever may do everything anyway and acts as a user to try the rules.
+    return request.principal.is_acted and request.header("X-Explain-Rules") == "1"
 
 
 def _version(request: Request) -> int | None:
@@ -98,6 +104,7 @@ def http_function(request: Request) -> Response:
         route_key=request.header("X-Route-Key"),
         client_ip=request.client_ip,
         is_open=binding.is_open,
+        explain=_wants_explanation(request),
     )
     event = http.event_of(
         request.environ,
@@ -151,8 +158,8 @@ def events(request: Request) -> Response:
     return json_response(cursors.page(shown, next_cursor))
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """`since` from a query string. Raises Invalid."""
+def parse_time(text: str | None, name: str = "since") -> datetime | None:
+    """A time from a query string. Raises Invalid, naming the parameter."""
     if text is None:
         return None
     try:
@@ -161,8 +168,8 @@ def parse_time(text: str | None) -> datetime | None:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Invalid(
-            "`since` must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z.",
-            errors=[FieldError("since", "invalid", "RFC 3339")],
+            f"`{name}` must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z.",
+            errors=[FieldError(name, "invalid", "RFC 3339")],
         )
     return moment
 

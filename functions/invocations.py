@@ -73,11 +73,12 @@ def choose(
     route_key: str | None,
     client_ip: str,
     is_open: bool = False,
+    explain: bool = False,
 ) -> VersionConfig:
     """The version that a call goes to, if this caller may call it.
 
     `is_open` is for addresses whose trigger asks for no rule. Raises NotFound, and Forbidden
-    `rule_denied`.
+    `rule_denied`, which tells with `explain` what the rule is and why it refused.
     """
     function = configuration.function(project.id, name)
     version = configuration.choose(
@@ -85,8 +86,15 @@ def choose(
     )
     if not is_open and not principal.bypasses_rules:
         rule = compile_rule(version.invoke_rule, FUNCTION_ROOTS)
-        if not rule.allows(auth=principal.auth, request={"ip": client_ip}):
-            raise Forbidden(f"The rule of the function {name!r} does not let you call it.")
+        roots: dict[str, Any] = {"auth": principal.auth, "request": {"ip": client_ip}}
+        if not rule.allows(**roots):
+            why = rule.explain(**roots)[1] if explain else None
+            raise Forbidden(
+                f"The rule of the function {name!r} does not let you call it.",
+                members={"rule": {"action": "invoke", "source": rule.source, "why": why}}
+                if explain
+                else None,
+            )
     return version
 
 

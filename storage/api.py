@@ -17,7 +17,7 @@ from baas.kernel.events.event import rfc3339
 from baas.kernel.http import door
 from baas.kernel.http.request import Request, Response, json_response, no_content
 from baas.kernel.http.routes import PROJECT, Route
-from baas.kernel.problems import FieldError, Invalid, Malformed, Problem
+from baas.kernel.problems import FieldError, Invalid, Malformed, NotFound, Problem
 from storage import (
     access,
     buckets,
@@ -40,6 +40,7 @@ from storage.uploads import Upload
 BUCKET = PROJECT + "/storage/{bucket}"
 OBJECT = BUCKET + "/objects/{path...}"
 _META: Final = "HTTP_X_META_"
+_TRANSFORMS: Final = frozenset({"width", "height", "fit", "format", "quality"})
 _EXPIRES_S: Final = 3600
 _JSON_NAMES: Final = {str: "a string", int: "a whole number", list: "a list"}
 
@@ -175,9 +176,12 @@ def _path(request: Request) -> str:
 
 def get(request: Request) -> Response:
     project, path = request.project, _path(request)
+    _refuse_transforms(request)
     who = _who(request, "GET", path)
     bucket = buckets.get(project.id, request.params["bucket"])
     object_ = service.get(who, project, bucket.name, path)
+    if request.query.get("version", object_.version) != object_.version:
+        raise NotFound("This version of the object is not kept.", code="object_not_found")
     try:
         return _send(request, bucket, object_)
     except KeyMissing:
@@ -187,6 +191,17 @@ def get(request: Request) -> Response:
             return _send(request, bucket, again)
         except KeyMissing as error:
             raise service.missing_bytes(again) from error
+
+
+def _refuse_transforms(request: Request) -> None:
+    """A picture in another size than asked for would be a silent error."""
+    asked = sorted(_TRANSFORMS & request.query.keys())
+    if asked:
+        raise Invalid(
+            "Pictures are not transformed yet: ask for the object as it is.",
+            code="not_supported",
+            errors=[FieldError(name, "not_supported", "not yet") for name in asked],
+        )
 
 
 def _send(request: Request, bucket: buckets.Bucket, object_: Object) -> Response:

@@ -7,10 +7,17 @@ from storage.buckets import DEFAULT_MAX_SIZE
 GLOB = r"^(\*|\*/\*|[A-Za-z0-9!#$&^_.+-]+/(\*|[A-Za-z0-9!#$&^_.+-]+))$"
 
 
+class Boolean(serializers.BooleanField):
+    """true or false and nothing that looks like it: "no" must not make a bucket public."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class BucketChange(serializers.Serializer[Any]):
-    public = serializers.BooleanField(
-        default=False, help_text="Whether anyone may read objects by their path."
-    )
+    public = Boolean(default=False, help_text="Whether anyone may read objects by their path.")
     rules = serializers.DictField(
         child=serializers.CharField(max_length=4096, allow_blank=True, allow_null=True),
         default=dict,
@@ -30,7 +37,7 @@ class BucketChange(serializers.Serializer[Any]):
         default=list,
         help_text="Media types such as image/*; empty: every type.",
     )
-    versioning = serializers.BooleanField(default=False, help_text="Must be false for now.")
+    versioning = Boolean(default=False, help_text="Must be false for now.")
     cache_control = serializers.RegexField(
         r"^[\x20-\x7e]+$", max_length=300, allow_null=True, default=None
     )

@@ -1,4 +1,4 @@
-"""A refused body is read before the refusal is sent: whoever still writes it could not read that."""
+"""A refused body is read first: whoever still writes it would not read the refusal."""
 
 import io
 from collections.abc import Iterable
