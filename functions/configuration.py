@@ -8,6 +8,7 @@ import orjson
 
 from baas.kernel import db
 from baas.kernel.config_cache import ConfigCache
+from baas.kernel.encryption import DecryptionError
 from baas.kernel.problems import NotFound, Unavailable
 from functions import vault
 
@@ -74,7 +75,12 @@ def _load_version(project_id: int, key: tuple[int, int]) -> VersionConfig | None
     if row is None:
         return None
     secret_names = orjson.loads(row[13])
-    env = vault.open_env(row[1], bytes(row[18]))
+    try:
+        env = vault.open_env(row[1], bytes(row[18])) | vault.reveal(project_id, secret_names)
+    except DecryptionError as error:
+        raise Unavailable(
+            f"The environment of the function cannot be read: {error}", code="secret_unreadable"
+        ) from error
     return VersionConfig(
         id=row[0],
         function_id=row[1],
@@ -94,7 +100,7 @@ def _load_version(project_id: int, key: tuple[int, int]) -> VersionConfig | None
         acts_as=row[15],
         egress=orjson.loads(row[16]),
         state=row[17],
-        env={**env, **vault.reveal(project_id, secret_names)},
+        env=env,
     )
 
 

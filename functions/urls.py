@@ -9,6 +9,7 @@ urlpatterns = [
     path(f"{P}/functions/<str:name>/versions", views.VersionsView.as_view()),
     path(f"{P}/functions/<str:name>/aliases/<str:alias>", views.AliasView.as_view()),
     path(f"{P}/functions/<str:name>/logs", views.LogsView.as_view()),
+    path(f"{P}/functions/<str:name>/metrics", views.MetricsView.as_view()),
     path(f"{P}/functions/<str:name>/invocations", views.InvocationsView.as_view()),
     path(f"{P}/functions/<str:name>:rollback", views.RollbackView.as_view()),
     path(f"{P}/functions/<str:name>", views.FunctionView.as_view()),

@@ -1,5 +1,6 @@
 """The control plane's door of functions, secrets, triggers and deliveries."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -185,6 +186,30 @@ class InvocationsView(PrivilegedView):
         function = deployments.get(self.ours.project.id, name)
         shown, more = logs.runs(function.id, before=_cursor(request, list), limit=_limit(request))
         return _page(shown, more)
+
+
+class MetricsView(PrivilegedView):
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("from", str),
+            OpenApiParameter("to", str),
+            OpenApiParameter("step", int, description="Seconds."),
+        ],
+        responses={200: None},
+    )
+    def get(self, request: DrfRequest, project: str, name: str) -> Response:
+        function = deployments.get(self.ours.project.id, name)
+        query = request.query_params
+        end = parse_time(query.get("to"), "to") or datetime.now(UTC)
+        start = parse_time(query.get("from"), "from") or end - timedelta(hours=1)
+        step = query.get("step", "60")
+        shown = logs.metrics(
+            function.id,
+            start=start,
+            end=end,
+            step_s=int(step) if step.isascii() and step.isdecimal() and len(step) < 9 else 0,
+        )
+        return _page(shown, None)
 
 
 class SecretsView(PrivilegedView):

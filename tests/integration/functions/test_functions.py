@@ -131,7 +131,7 @@ def test_a_package_comes_as_zip_or_as_a_form(functions: Functions) -> None:
         ({**INLINE, "env": {"PATH": "/evil"}}, 422, "invalid_variable_name"),
         ({**INLINE, "env": {"A-B": "x"}}, 422, "invalid_variable_name"),
         ({**INLINE, "timeout_s": 100_000}, 422, "invalid"),
-        ({**INLINE, "handler": "nodots"}, 422, "invalid"),
+        ({**INLINE, "handler": "nodots"}, 422, "handler_not_found"),
         ({**INLINE, "time_out": 3}, 422, "invalid"),
         ({}, 422, "invalid"),
         ({"code": {}}, 422, "invalid"),
@@ -521,3 +521,52 @@ def test_deleting_a_project_leaves_nothing_of_its_functions(
     assert runner.forgotten == [str(project_id)]
     pipeline.work()  # the batch that is still under way finds nothing
     assert packages.key(project_id, "0").startswith("functions/")
+
+
+def test_figures_of_a_function_by_the_minute(functions: Functions) -> None:
+    def handle(event: Any, spec: RunSpec) -> Any:
+        if event["fail"]:
+            raise ValueError("no")
+        return RunResult(outcome="ok", result=b"1", duration_ms=10, billed_ms=100, cold=True)
+
+    functions.deploy("f", handle, memory_mb=512)
+    for failing in (False, False, False, True):
+        invoke(functions, "f", {"fail": failing})
+    path = f"{functions.project.path}/functions/f/metrics"
+    token = functions.project.secret_key
+    items = functions.client.get(f"{path}?step=3600", token=token).json["items"]
+    assert sum(item["calls"] for item in items) == 4
+    assert sum(item["errors"] for item in items) == 1
+    assert sum(item["cold_starts"] for item in items) == 3
+    assert sum(item["gb_seconds"] for item in items) == pytest.approx(302 * 512 / 1024 / 1000)
+    assert max(item["duration_ms"]["p50"] for item in items) == 10
+    for query in (
+        "step=0",
+        "step=x",
+        "from=2026-01-01T00:00:00Z&to=2025-01-01T00:00:00Z",
+        "from=x",
+    ):
+        assert functions.client.get(f"{path}?{query}", token=token).status == 422
+
+
+def test_an_environment_under_another_key_is_told_and_stops_only_its_own(
+    functions: Functions, pipeline: Pipeline, runner: FakeRunner, drift: Any
+) -> None:
+    from baas.kernel import config_cache, db
+
+    functions.deploy("lost", lambda e, s: None, env={"A": "1"})
+    functions.deploy("fine", lambda e, s: None)
+    for name in ("lost", "fine"):
+        functions.trigger(f"t-{name}", name, {"type": "event", "event_type": "com.acme.*"})
+    db.execute(
+        "UPDATE functions_version v SET sealed_env = 'x' FROM functions_function f"
+        " WHERE f.id = v.function_id AND f.project_id = %s AND f.name = 'lost'",
+        (functions.project.id,),
+    )
+    config_cache.clear()
+    reply = invoke(functions, "lost")
+    assert (reply.status, reply.code) == (503, "secret_unreadable")
+    functions.publish("com.acme.x")
+    pipeline.step()
+    found = {item["function"]: (item["state"], item["reason"]) for item in functions.deliveries()}
+    assert found == {"lost": ("dead", "secret_unreadable"), "fine": ("succeeded", None)}
