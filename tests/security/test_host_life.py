@@ -51,7 +51,8 @@ def wait_for_marks(mark: str, count: int) -> None:
 
 def test_killing_the_host_leaves_nothing_running(own_host: Host) -> None:
     busy, idle = f"kb{os.getpid()}", f"ki{os.getpid()}"
-    own_host.run(spinner(idle), False, function="idle")  # frozen, with children
+    # Frozen, with children, and kept however long the rest takes.
+    own_host.run(spinner(idle), False, function="idle", min_instances=1)
     caller = threading.Thread(
         target=own_host.run, args=(spinner(busy), True), kwargs={"function": "busy"}
     )
