@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from baas.embedded.temporary import RunningStack, temporary_stack
-from bench import bench_documents, bench_events, bench_invoke, bench_start
+from bench import bench_documents, bench_events, bench_invoke, bench_realtime, bench_start
 from bench.report import Row, heading, table
 
 ON_STACK: dict[str, Callable[[RunningStack], list[Row]]] = {
     "documents": bench_documents.measure,
     "events": bench_events.measure,
+    "realtime": bench_realtime.measure,
 }
 
 
