@@ -251,9 +251,7 @@ ROUTES = [
         summary="Create a document, or an array of up to 500",
         idempotency="atomic",
         openapi=openapi.operation(
-            DOCS,
             body={"oneOf": [openapi.OBJECT, {"type": "array", "maxItems": 500}]},
-            headers=["Idempotency-Key"],
             replies={201: "The document, or `items` for an array."},
         ),
     ),
@@ -262,7 +260,7 @@ ROUTES = [
         path=DOCS,
         handler=query_by_url,
         summary="List documents",
-        openapi=openapi.operation(DOCS, query=sorted(listing.MEMBERS), replies={200: "A page."}),
+        openapi=openapi.operation(query=sorted(listing.MEMBERS), replies={200: "A page."}),
     ),
     Route(
         method="GET",
@@ -270,7 +268,6 @@ ROUTES = [
         handler=get,
         summary="Read a document",
         openapi=openapi.operation(
-            DOC,
             query=["fields"],
             headers=["If-None-Match"],
             replies={200: "The document.", 304: "It still has the ETag in If-None-Match."},
@@ -283,8 +280,7 @@ ROUTES = [
         summary="Replace a document, or create it",
         idempotency="atomic",
         openapi=openapi.operation(
-            DOC,
-            headers=["Idempotency-Key", "If-Match", "If-None-Match"],
+            headers=["If-Match", "If-None-Match"],
             body=openapi.OBJECT,
             replies={200: "The replaced document.", 201: "The new document."},
         ),
@@ -296,8 +292,7 @@ ROUTES = [
         summary="Change a document by update operators or a merge patch",
         idempotency="atomic",
         openapi=openapi.operation(
-            DOC,
-            headers=["Idempotency-Key", "If-Match"],
+            headers=["If-Match"],
             body=openapi.OBJECT,
             replies={200: "The document."},
         ),
@@ -308,9 +303,7 @@ ROUTES = [
         handler=delete,
         summary="Delete a document",
         idempotency="atomic",
-        openapi=openapi.operation(
-            DOC, headers=["Idempotency-Key", "If-Match"], replies={204: "It is gone."}
-        ),
+        openapi=openapi.operation(headers=["If-Match"], replies={204: "It is gone."}),
     ),
     Route(
         method="POST",
@@ -318,7 +311,6 @@ ROUTES = [
         handler=query,
         summary="List documents by filter, sort and cursor",
         openapi=openapi.operation(
-            PROJECT + "/db/{collection}/query",
             body=openapi.with_members(sorted(listing.MEMBERS)),
             replies={200: "A page."},
         ),
@@ -329,7 +321,6 @@ ROUTES = [
         handler=count,
         summary="Count documents",
         openapi=openapi.operation(
-            PROJECT + "/db/{collection}/count",
             body=openapi.with_members(["filter"]),
             replies={200: "`total`."},
         ),
@@ -341,9 +332,7 @@ ROUTES = [
         summary="Carry out up to 500 writes, all or none",
         idempotency="atomic",
         openapi=openapi.operation(
-            PROJECT + "/db/commit",
             body=openapi.with_members(["writes"]),
-            headers=["Idempotency-Key"],
             replies={200: "`results`, one for each write."},
         ),
     ),

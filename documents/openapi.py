@@ -1,6 +1,5 @@
 """What the OpenAPI document says of the data plane's routes."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,14 +16,13 @@ def with_members(names: Sequence[str]) -> dict[str, Any]:
 
 
 def operation(
-    path: str,
     *,
     replies: Mapping[int, str],
     body: dict[str, Any] | None = None,
     query: Sequence[str] = (),
     headers: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Further members of the operation at `path`, whose `{…}` parameters are among them."""
+    """Further members of an operation; those of its path and Idempotency-Key come by themselves."""
     described: dict[str, Any] = {
         "tags": ["documents"],
         "responses": {str(status): {"description": text} for status, text in replies.items()},
@@ -35,12 +33,8 @@ def operation(
             "content": {"application/json": {"schema": body}},
         }
     described["parameters"] = [
-        {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
-        for place, names in (
-            ("path", re.findall(r"{(\w+)}", path)),
-            ("query", query),
-            ("header", headers),
-        )
+        {"name": name, "in": place, "schema": {"type": "string"}}
+        for place, names in (("query", query), ("header", headers))
         for name in names
     ]
     return described
