@@ -12,7 +12,7 @@ class Parent:
 
     def __init__(self) -> None:
         self._pid = os.getppid()
-        self._caught = _caught(self._pid)
+        self._caught = _caught(self._pid) if _name(self._pid) in ("make", "gmake") else 0
 
     def wants_our_end(self) -> bool:
         """Whether it is gone, or waits for us to end.
@@ -21,6 +21,13 @@ class Parent:
         children would have got too: it tells them nothing, stops catching the signal, and waits.
         """
         return os.getppid() != self._pid or bool(self._caught & ~_caught(self._pid))
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _caught(pid: int) -> int:

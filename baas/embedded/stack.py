@@ -257,6 +257,8 @@ class _Stack:
                 name for name in running if name.rstrip("-0123456789") in names
             )
         self._run_file.delete()
+        # Also the socket files that their owners left; perhaps in a directory far from our data.
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 def _raise_open_files() -> None:

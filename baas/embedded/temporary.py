@@ -46,7 +46,7 @@ def temporary_stack(
         began = time.monotonic()
         with (log or Path(os.devnull)).open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "baas.cli", "up"],
+                [sys.executable, "-m", "baas.cli", "up", "--with-parent"],
                 cwd=CHECKOUT,
                 env=env,
                 stdout=subprocess.PIPE,

@@ -112,7 +112,7 @@ class Stack:
         began = time.monotonic()
         with self.log_path.open("a") as log_file, self.stdout_path.open("w") as stdout:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "baas.cli", "up"],
+                [sys.executable, "-m", "baas.cli", "up", "--with-parent"],
                 cwd=CHECKOUT,
                 env=self.environ,
                 stdout=stdout,

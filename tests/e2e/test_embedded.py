@@ -401,6 +401,7 @@ def test_a_long_data_directory_gets_short_sockets(new_stack: NewStack, tmp_path:
     directory = Path(sockets[0]).parent
     assert mode(directory) == 0o700
     assert stack.stop() == 0
+    assert not directory.exists()
 
 
 def test_a_data_directory_may_have_spaces_and_letters_of_any_script(
