@@ -70,6 +70,7 @@ class Pool:
         self._next_slot = 1
         self._waiting: Counter[str] = Counter()  # by project
         self._room = asyncio.Condition()
+        self.active = asyncio.Event()  # set while any function runs or starts
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
 
@@ -188,7 +189,11 @@ class Pool:
         """Reserve memory for a call; ThrottledError when there is none for too long."""
         if not self._has_room(spec, key):
             await self._wait_for_room(spec, key)
+        self._reserve(spec)
+
+    def _reserve(self, spec: RunSpec) -> None:
         self._busy_mb[spec.project] += spec.memory_mb
+        self.active.set()
 
     async def _wait_for_room(self, spec: RunSpec, key: Key) -> None:
         if self._waiting[spec.project] >= _WAITING_CAP:
@@ -208,6 +213,8 @@ class Pool:
         self._busy_mb[spec.project] -= spec.memory_mb
         if self._busy_mb[spec.project] <= 0:
             del self._busy_mb[spec.project]
+        if not self._busy_mb:
+            self.active.clear()
         self._announce_room()
 
     def _announce_room(self) -> None:
@@ -330,7 +337,7 @@ class Pool:
     async def _start_ahead(self, spec: RunSpec, key: Key) -> None:
         if self._waiting or not self._has_room(spec, key):
             return
-        self._busy_mb[spec.project] += spec.memory_mb
+        self._reserve(spec)
         try:
             instance = await self._start(spec, key)
         except LoadError as error:

@@ -46,6 +46,7 @@ async def watch(pool: Pool) -> None:
     loop = asyncio.get_running_loop()
     pause_s = _INTERVAL_S
     while True:
+        await pool.active.wait()
         await asyncio.sleep(pause_s)
         begun = loop.time()
         for instance in pool.running_instances():

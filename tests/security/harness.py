@@ -186,7 +186,11 @@ def start_host(mode: str, *options: str, api_url: str = "http://127.0.0.1:9") ->
         stdin=subprocess.DEVNULL,
     )
     host = Host(process, directory, mode, Runner(str(directory / "host.sock")))
-    wait_until_ready(host)
+    try:
+        wait_until_ready(host)
+    except BaseException:
+        host.stop()
+        raise
     return host
 
 
