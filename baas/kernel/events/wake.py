@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 CHANNEL: Final = "baas:wake"
 POLL_S: Final = 0.5  # how long a lost hint may delay a reader
-_COALESCE_S: Final = 0.002
+_COALESCE_S: Final = 0.005
 
 _flag = threading.Event()
 _starting = threading.Lock()
@@ -64,7 +64,6 @@ def _publish_forever() -> None:
     client = client_from_url(settings.REDIS_URL)
     while True:
         _flag.wait()
-        time.sleep(_COALESCE_S)
         _flag.clear()
         try:
             client.publish(CHANNEL, b"1")
@@ -72,6 +71,8 @@ def _publish_forever() -> None:
             # Readers poll: the hint is only lost latency. Say it once in a while, do not spin.
             logger.warning("wake-up hint not sent, readers will poll: %s", error)
             time.sleep(1)
+        # The first write is announced at once; those that follow share the next hint.
+        time.sleep(_COALESCE_S)
 
 
 def client_from_url(url: str) -> "redis.Redis":
