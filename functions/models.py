@@ -172,7 +172,6 @@ class Delivery(models.Model):
                 fields=["project_id", "id"], name="delivery_dead", condition=Q(state="dead")
             ),
             models.Index(fields=["project_id", "id"], name="delivery_project"),
-            models.Index(fields=["function_id", "id"], name="delivery_function"),
         ]
 
     def __str__(self) -> str:
@@ -217,10 +216,7 @@ class Invocation(models.Model):
 
     class Meta:
         db_table = "functions_invocation"
-        indexes = [
-            models.Index(fields=["function_id", "id"], name="invocation_function"),
-            models.Index(fields=["project_id", "created_at"], name="invocation_project"),
-        ]
+        indexes = [models.Index(fields=["function_id", "id"], name="invocation_function")]
 
     def __str__(self) -> str:
         return self.id
