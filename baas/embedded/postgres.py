@@ -30,6 +30,8 @@ _SETTINGS = {
     "wal_compression": "on",
     "random_page_cost": "1.1",
     "jit": "off",
+    # New collections get statistics, and with them the right plans, within seconds.
+    "autovacuum_naptime": "10s",
     "log_destination": "stderr",
     "logging_collector": "off",
     # Refused statements are the product's to report; it answers them with a problem.
