@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request as DrfRequest
 from rest_framework.response import Response
 
@@ -34,10 +34,17 @@ def _shown(collection: Collection) -> dict[str, Any]:
 
 
 class CollectionsView(PrivilegedView):
-    @extend_schema(responses=serializers.Collection(many=True))
+    @extend_schema(
+        parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
+        responses=serializers.Collection(many=True),
+    )
     def get(self, request: DrfRequest, project: str) -> Response:
-        found = collections.find_all(self.ours.project.id)
-        return Response(cursors.page([_shown(collection) for collection in found], None))
+        limit = cursors.parse_limit(request.query_params.get("limit"))
+        cursor = request.query_params.get("cursor")
+        after = str(cursors.decode(cursor)) if cursor is not None else ""
+        found = [each for each in collections.find_all(self.ours.project.id) if each.name > after]
+        more = cursors.encode(found[limit - 1].name) if len(found) > limit else None
+        return Response(cursors.page([_shown(each) for each in found[:limit]], more))
 
 
 class CollectionView(PrivilegedView):

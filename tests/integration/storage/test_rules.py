@@ -138,16 +138,17 @@ def test_what_is_closed_is_refused_before_the_body_is_read(
         def read(self, size: int) -> bytes:
             raise AssertionError("the body was read")
 
+    form = "multipart/form-data; boundary=x"
     with mock.patch.object(io, "BytesIO", return_value=Unreadable()):
-        assert bucket.put("a", b"x").code == "rule_denied"
-        form = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": "9999999"}
-        reply = bucket.client.request(
-            "POST",
-            f"{bucket.path}/objects/a",
-            body=b"",
-            headers={name.replace("_", "-"): value for name, value in form.items()},
-        )
-        assert reply.code == "rule_denied"
+        # (Of short bodies the door reads the rest, so that the refusal arrives.)
+        for method, content_type in (("PUT", "image/png"), ("POST", form)):
+            reply = bucket.client.request(
+                method,
+                f"{bucket.path}/objects/a",
+                body=b"",
+                headers={"Content-Type": content_type, "Content-Length": "9999999"},
+            )
+            assert reply.code == "rule_denied"
     assert bucket.events() == []
 
 
