@@ -5,7 +5,7 @@ What no route matches goes on to Django.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +34,10 @@ class DataPlane:
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         chunks = self._answer(environ, start_response)
-        if environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ:
+        length = environ.get("CONTENT_LENGTH")
+        if length and length.isdecimal() and int(length) > MAX_REST:
+            return answer_first(chunks, environ)
+        if length or "HTTP_TRANSFER_ENCODING" in environ:
             read_rest(environ)
         return chunks
 
@@ -72,17 +75,25 @@ class DataPlane:
 
 
 def read_rest(environ: dict[str, Any]) -> None:
-    """Read what the handler left of the body, unless it is announced to be over MAX_REST.
+    """Read what the handler left of the body, up to MAX_REST bytes.
 
     A server that answers before it has read the body closes the connection, and the proxy in front,
     which was still writing, then says 503 in place of our refusal.
     """
-    length = environ.get("CONTENT_LENGTH")
-    if length and (not length.isdecimal() or int(length) > MAX_REST):
-        return
     read, left = environ["wsgi.input"].read, MAX_REST
     while left > 0 and (chunk := read(65536)):
         left -= len(chunk)
+
+
+def answer_first(chunks: Iterable[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
+    """The same for bodies that are too large to wait for: the proxy reads our answer while it
+    writes, and stops."""
+    try:
+        yield from chunks
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    read_rest(environ)
 
 
 def _respond(request: Request, match: tuple[Route, dict[str, str]] | list[str] | None) -> Response:
