@@ -38,6 +38,8 @@ def test_a_signal_to_make_alone_ends_the_stack(
             stdout=sink,
             stderr=log,
             start_new_session=True,
+            # A test run in the background ignores SIGINT, and its children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         wait_until(lambda: f"ready: {stack.url}" in output.read_text(), 120, "ready")
