@@ -83,6 +83,20 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
+_VERBS = {"get": "Get", "put": "Put", "patch": "Change", "delete": "Delete", "post": "Create"}
+
+
+def _summary(method: str, path: str) -> str:
+    """What an operation of the control plane does, by its address: `List functions`."""
+    noun = [segment for segment in path.split("/") if not segment.startswith("{")][-1]
+    noun, _, action = noun.partition(":")
+    if action:
+        return f"{action.capitalize()} {noun}"
+    if path.endswith("}"):
+        return f"{_VERBS[method]} one of the {noun}"
+    return f"List {noun}" if method == "get" and noun.endswith("s") else f"{_VERBS[method]} {noun}"
+
+
 @cache
 def document() -> dict[str, Any]:
     """The whole document, OpenAPI 3.1."""
@@ -93,8 +107,10 @@ def document() -> dict[str, Any]:
     for route in data_plane():
         path = route.path.replace("...}", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(route)
-    for operations in paths.values():
-        for operation in operations.values():
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            if "summary" not in operation:
+                operation["summary"] = _summary(method, path)
             operation.setdefault("responses", {})["default"] = _PROBLEM_REPLY
     components = schema.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM

@@ -168,8 +168,6 @@ class ProjectKeysView(OperatorView):
 
 
 class SettingsView(PrivilegedView):
-    """`P/settings`"""
-
     @extend_schema(responses=serializers.ProjectSettings)
     def get(self, request: DrfRequest, project: str) -> Response:
         return Response(self.ours.project.settings)

@@ -35,10 +35,10 @@ class DataPlane:
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         chunks = self._answer(environ, start_response)
         length = environ.get("CONTENT_LENGTH")
-        if length and length.isdecimal() and int(length) > MAX_REST:
-            return answer_first(chunks, environ)
-        if length or "HTTP_TRANSFER_ENCODING" in environ:
+        if length and length.isdecimal() and int(length) <= MAX_REST:
             read_rest(environ)
+        elif length or "HTTP_TRANSFER_ENCODING" in environ:
+            return answer_first(chunks, environ)
         return chunks
 
     def _answer(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
@@ -86,8 +86,10 @@ def read_rest(environ: dict[str, Any]) -> None:
 
 
 def answer_first(chunks: Iterable[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
-    """The same for bodies that are too large to wait for: the proxy reads our answer while it
-    writes, and stops."""
+    """The same for bodies that are too long to wait for, or may be.
+
+    The proxy reads our answer while it writes, and stops.
+    """
     try:
         yield from chunks
     finally:

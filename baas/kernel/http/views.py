@@ -21,7 +21,8 @@ class View(APIView):
 
 
 class PrivilegedView(View):
-    """For secret keys and operators only: 401 without an identity, 403 for everyone else."""
+    # For secret keys and operators only: 401 without an identity, 403 for everyone else.
+    # (A docstring would become the description of every operation below it.)
 
     def initial(self, request: DrfRequest, *args: Any, **kwargs: Any) -> None:
         require_privileged(kernel_request(request._request))
