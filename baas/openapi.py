@@ -89,7 +89,8 @@ _VERBS = {"get": "Get", "put": "Put", "patch": "Change", "delete": "Delete", "po
 def _summary(method: str, path: str) -> str:
     """What an operation of the control plane does, by its address: `List functions`."""
     noun = [segment for segment in path.split("/") if not segment.startswith("{")][-1]
-    noun, _, action = noun.partition(":")
+    noun, _, _ = noun.partition(":")
+    _, _, action = path.partition(":")
     if action:
         return f"{action.capitalize()} {noun}"
     if path.endswith("}"):
