@@ -18,6 +18,7 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "auth": frozenset({"uid", "role", "email", "claims", "provider", "anonymous"}),
         "object": frozenset(OBJECT_COLUMNS),
+        "request": frozenset({"ip"}),
     }
 )
 
@@ -38,10 +39,11 @@ def _names(node: ast.Node, roots: frozenset[str], variables: frozenset[str]) -> 
             ast.Select(operand=ast.Name(name=name), field=field)
             | ast.Has(operand=ast.Name(name=name), field=field)
         ) if name in FIELDS and field not in FIELDS[name]:
-            close = get_close_matches(field, FIELDS[name], n=1)
+            close = [f"{name}.{known}" for known in get_close_matches(field, FIELDS[name], n=1)]
+            meant = [field] if field in roots else close  # Firebase has `request.auth`
             raise RuleError(
                 f"{name} has no field {field}; it has {', '.join(sorted(FIELDS[name]))}"
-                + (f". Did you mean {name}.{close[0]}?" if close else ""),
+                + (f". Did you mean {meant[0]}?" if meant else ""),
                 node.position,
             )
         case ast.Call(function="matches", arguments=(_, pattern)):

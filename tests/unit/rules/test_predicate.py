@@ -198,6 +198,8 @@ def test_an_object_of_nobody_does_not_belong_to_an_anonymous_caller() -> None:
         ("auth.uuid == 'a'", DOCUMENT_ROOTS, "auth has no field uuid.* Did you mean auth.uid?"),
         ("object.name == 'a'", OBJECT_ROOTS, "object has no field name"),
         ("has(auth.id)", DOCUMENT_ROOTS, "auth has no field id"),
+        ("request.auth != null", DOCUMENT_ROOTS, "request has no field auth.* Did you mean auth?"),
+        ("request.time > now", DOCUMENT_ROOTS, "request has no field time; it has ip"),
         ("doc.a.all(x, y)", DOCUMENT_ROOTS, "there is no y"),
         ("doc.a.all(x, true) && x", DOCUMENT_ROOTS, "there is no x"),
         ("doc.a.all(doc, true)", DOCUMENT_ROOTS, "doc already has a meaning"),
