@@ -100,7 +100,7 @@ def _if_match(request: Request) -> int | None:
     if header is None or header.strip() == "*":
         return None
     tag = header.strip()
-    if len(tag) > 2 and tag[0] == tag[-1] == '"' and tag[1:-1].isdecimal():
+    if 2 < len(tag) < 22 and tag[0] == tag[-1] == '"' and tag[1:-1].isdecimal():
         return int(tag[1:-1])
     raise PreconditionFailed(
         'If-Match takes one version as the ETag of a document shows it, such as "3".',
@@ -196,7 +196,7 @@ def query_by_url(request: Request) -> Response:
         if name == "filter" or text[:1] in ("{", "["):
             given[name] = _parameter(name, text)
     if "skip" in given:
-        if not given["skip"].isdecimal():
+        if not given["skip"].isdecimal() or len(given["skip"]) > 9:
             raise invalid_query("skip is a whole number", "skip")
         given["skip"] = int(given["skip"])
     if "count" in given:

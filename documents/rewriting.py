@@ -59,7 +59,11 @@ def _write(
 ) -> Row | None:
     """The row as it is now; None when another writer was faster."""
     old = wire.value(row)
-    require_readable(caller, collection, old, may_create)
+    if may_create and if_version is not None:
+        if not access.may(caller, collection, "read", doc=old):
+            raise mismatch(None)  # as for a document that is not there
+    else:
+        require_readable(caller, collection, old, may_create)
     if if_version is not None and row[1] != if_version:
         raise mismatch(row[1])
     fields, owner = change(old)

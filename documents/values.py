@@ -27,8 +27,14 @@ _INEXACT: Final = re.compile(rb"[0-9][.eE]|[0-9]{19}")
 _SUSPECT_KEY: Final = re.compile(rb'"(?:\$[^"]*|[^"]*\.[^"]*|)"\s*:')
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _INT64: Final = range(-(2**63), 2**64)
-# What a PostgreSQL numeric can hold; a larger exponent is refused before it costs memory.
-_MAX_EXPONENT: Final = 16_000
+# PostgreSQL writes numbers out: `1e400` comes back with 401 digits. So that a small request cannot
+# become a huge document, a number may grow by so many digits, and have so many at all (Python
+# itself reads integers of up to 4300).
+_MAX_GROWTH: Final = 400
+_MAX_DIGITS: Final = 4000
+_MAX_INTEGER: Final = 10**_MAX_DIGITS
+# A number that may be over these; a hit inside a string only costs time.
+_SUSPECT_NUMBER: Final = re.compile(rb"[0-9.][eE][+-]?[0-9]{2}|[0-9]{1000}")
 _DATE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)"
 )
@@ -52,7 +58,9 @@ def dumps(value: Any) -> bytes:
 
 def _fragment(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f") if value.adjusted() < 64 else str(value))
+        # In full, as PostgreSQL will: then the text's length is the stored document's. What is
+        # not for storing (the value of a `$comment`) may be anything.
+        return orjson.Fragment(format(value, "f") if _is_writable(value) else str(value))
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
@@ -92,11 +100,16 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def is_plain(body: bytes) -> bool:
-    """Whether JSON text surely has neither forbidden field names nor extended values.
+    """Whether JSON text surely has no forbidden field names, extended values or huge numbers.
 
     Then it can go into the database as it came; otherwise `normalise` decides.
     """
-    return b"\\" not in body and b'"$' not in body and _SUSPECT_KEY.search(body) is None
+    return (
+        b"\\" not in body
+        and b'"$' not in body
+        and _SUSPECT_KEY.search(body) is None
+        and _SUSPECT_NUMBER.search(body) is None
+    )
 
 
 def normalise(value: Any, path: str = "") -> Any:
@@ -124,11 +137,22 @@ def normalise(value: Any, path: str = "") -> Any:
     elif isinstance(value, float):
         return _from_float(value, path)
     elif isinstance(value, Decimal):
-        if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
+        if not _is_writable(value):
             raise invalid_value(path, "the number is too large or too small, or not a number")
-    elif not (value is None or isinstance(value, bool | int)):
+    elif isinstance(value, int):
+        if not -_MAX_INTEGER < value < _MAX_INTEGER:
+            raise invalid_value(path, f"the number has more than {_MAX_DIGITS} digits")
+    elif value is not None:
         raise invalid_value(path, f"{type(value).__name__} is no JSON value")
     return value
+
+
+def _is_writable(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        return False  # NaN, Infinity
+    leading = value.adjusted()  # where its first digit stands
+    return max(exponent, -leading) <= _MAX_GROWTH and max(leading, -exponent) < _MAX_DIGITS
 
 
 def _from_float(value: float, path: str) -> Decimal:

@@ -15,7 +15,14 @@ from baas.kernel.http.request import (
 )
 from baas.kernel.http.routes import PROJECT, Route
 from baas.kernel.http.views import require_privileged
-from baas.kernel.problems import FieldError, Forbidden, Invalid, TooLarge, Unauthenticated
+from baas.kernel.problems import (
+    FieldError,
+    Forbidden,
+    Invalid,
+    Malformed,
+    TooLarge,
+    Unauthenticated,
+)
 from functions import http, invocations
 from functions.events import cloudevents, publishing
 
@@ -146,12 +153,14 @@ def events(request: Request) -> Response:
     query = request.query
     cursor = query.get("cursor")
     before = cursors.decode(cursor) if cursor is not None else None
+    if before is not None and not (isinstance(before, int) and 0 <= before < 2**63):
+        raise Malformed("The cursor is another list's.", code="invalid_cursor")
     shown, more = publishing.find(
         request.project,
         type=query.get("type"),
         subject=query.get("subject"),
         since=parse_time(query.get("since")),
-        before=before if isinstance(before, int) else None,
+        before=before,
         limit=cursors.parse_limit(query.get("limit")),
     )
     next_cursor = cursors.encode(more) if more is not None else None

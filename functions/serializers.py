@@ -1,5 +1,6 @@
 """Bodies of the control plane."""
 
+from math import isfinite
 from typing import Any
 
 from rest_framework import serializers
@@ -19,6 +20,16 @@ class StrictSerializer(serializers.Serializer[Any]):
                     code="unknown",
                 )
         return super().to_internal_value(data)
+
+
+class Number(serializers.FloatField):
+    """A number: "nan" is none, though Python's float() takes it and no limit refuses it."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if not isfinite(value):
+            self.fail("invalid")
+        return value
 
 
 class Code(StrictSerializer):
@@ -45,7 +56,7 @@ class NewVersion(StrictSerializer):
     runtime = serializers.CharField(default="python3")
     handler = serializers.CharField(default="main.handler", max_length=200)
     signature = serializers.ChoiceField(SIGNATURES, default="event")
-    timeout_s = serializers.FloatField(default=10.0, min_value=0.1, max_value=900)
+    timeout_s = Number(default=10.0, min_value=0.1, max_value=900)
     memory_mb = serializers.IntegerField(default=128, min_value=32, max_value=4096)
     max_concurrency = serializers.IntegerField(default=10, min_value=1, max_value=1000)
     min_instances = serializers.IntegerField(default=0, min_value=0, max_value=100)
@@ -107,7 +118,7 @@ class Secret(serializers.Serializer[Any]):
 class Retry(StrictSerializer):
     max_attempts = serializers.IntegerField(default=5, min_value=1, max_value=100)
     max_age_s = serializers.IntegerField(default=86400, min_value=1, max_value=7 * 86400)
-    backoff_s = serializers.FloatField(default=1.0, min_value=0, max_value=3600)
+    backoff_s = Number(default=1.0, min_value=0, max_value=3600)
 
 
 class NewTrigger(StrictSerializer):

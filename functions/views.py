@@ -26,8 +26,8 @@ def _cursor(request: DrfRequest, kind: type) -> Any:
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
-    position = cursors.decode(cursor)
-    if not isinstance(position, kind):
+    position: Any = cursors.decode(cursor)
+    if type(position) is not kind or (kind is int and position not in range(2**63)):
         raise Malformed("The cursor is another list's.", code="invalid_cursor")
     return position
 
@@ -184,7 +184,10 @@ class InvocationsView(PrivilegedView):
     @extend_schema(parameters=PAGE, responses={200: None})
     def get(self, request: DrfRequest, project: str, name: str) -> Response:
         function = deployments.get(self.ours.project.id, name)
-        shown, more = logs.runs(function.id, before=_cursor(request, list), limit=_limit(request))
+        before = _cursor(request, list)
+        if before is not None and [type(part) for part in before] != [str, int]:
+            raise Malformed("The cursor is another list's.", code="invalid_cursor")
+        shown, more = logs.runs(function.id, before=before, limit=_limit(request))
         return _page(shown, more)
 
 

@@ -78,5 +78,5 @@ class Token:
 _NUMBER: Final = r"[0-9]{1,18}"
 _TOKEN: Final = re.compile(
     rf"({_NUMBER})-(h|{_NUMBER})-({_NUMBER})-((?:{_NUMBER}(?:\.{_NUMBER})*)?)"
-    rf"-([0-9]{{1,12}})-([0-9a-f]{{16}})"
+    rf"-([0-9]{{1,11}})-([0-9a-f]{{16}})"
 )

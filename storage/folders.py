@@ -120,22 +120,30 @@ def copy_folder(
     caller: Caller, project: ProjectConfig, bucket_name: str, source: str, target: str
 ) -> int:
     """Copy every object below the folder that the caller may read and write; how many."""
-    return _each_below(
-        project,
-        bucket_name,
-        source,
-        target,
-        lambda item, to: copy(caller, project, bucket_name, item.path, to),
-    )
+    bucket = buckets.get(project.id, bucket_name)
+    # A folder is copied by whom it may be listed to: of a public bucket too, whose objects anyone
+    # may read who knows their names.
+    if access.is_closed(bucket.read, caller):
+        raise access.refusal(bucket, "read", caller)
+    access.require_some_write(bucket, caller)
+
+    def copy_one(item: Object, to: str) -> None:
+        if not access.allows(bucket.read, caller, item.for_rules):
+            raise access.not_found(bucket, caller, "read", item)
+        copy(caller, project, bucket_name, item.path, to)
+
+    return _each_below(project, bucket, source, target, copy_one)
 
 
 def move_folder(
     caller: Caller, project: ProjectConfig, bucket_name: str, source: str, target: str
 ) -> int:
     """Move every object below the folder that the caller may delete and write; how many."""
+    bucket = _open(caller, project, bucket_name)
+    access.require_some_write(bucket, caller)
     return _each_below(
         project,
-        bucket_name,
+        bucket,
         source,
         target,
         lambda item, to: move(caller, project, bucket_name, item.path, to),
@@ -143,7 +151,7 @@ def move_folder(
 
 
 def _each_below(
-    project: ProjectConfig, bucket_name: str, source: str, target: str, work: _One
+    project: ProjectConfig, bucket: Bucket, source: str, target: str, work: _One
 ) -> int:
     source, target = paths.check_prefix(source, "from"), paths.check_prefix(target, "to")
     if target.startswith(source) or source.startswith(target):
@@ -152,7 +160,6 @@ def _each_below(
             errors=[FieldError("to", "invalid", "one folder lies in the other")],
         )
     paths.check_path(target[:-1], "to")
-    bucket = buckets.get(project.id, bucket_name)
     done = 0
     refused: Problem | None = None
     for batch in _below(project, bucket, source):

@@ -19,7 +19,11 @@ def encode(position: Any) -> str:
 def decode(cursor: str) -> Any:
     """The position in a cursor. Raises Malformed when it is none of ours."""
     try:
-        return orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        # Numbers of rows, names of things, or lists of such: `true` would pass for a number.
+        if isinstance(position, bool) or (isinstance(position, str) and "\0" in position):
+            raise ValueError(position)  # noqa: TRY301 - one handler for all that is no cursor
+        return position
     except ValueError as error:
         raise Malformed(
             "The cursor is not valid: pass `next_cursor` of the previous page unchanged.",

@@ -56,7 +56,12 @@ class Principal:
 
     @property
     def identity(self) -> str:
-        """A stable name of the caller, for idempotency keys, logs and rate limits."""
+        """A stable name of the caller, for idempotency keys, logs and rate limits.
+
+        Whoever acts as another is told more than that one would be: it is a caller of its own.
+        """
+        if self.is_acted:
+            return f"{self.uid or self.kind} by {self.key_id or self.operator_id}"
         if self.uid is not None:
             return f"user:{self.uid}"
         if self.kind == "operator":

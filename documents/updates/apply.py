@@ -57,10 +57,14 @@ def _increased(path: Path, old: Any, amount: int | Decimal) -> int | Decimal:
         return amount
     if isinstance(old, bool) or not isinstance(old, int | Decimal):
         raise invalid_update(".".join(path), "$inc needs a number there")
+    total: int | Decimal
     if isinstance(old, int) and isinstance(amount, int):
-        return old + amount
-    with localcontext(prec=_DIGITS):
-        return Decimal(old) + Decimal(amount)
+        total = old + amount
+    else:
+        with localcontext(prec=_DIGITS):
+            total = Decimal(old) + Decimal(amount)
+    values.normalise(total, ".".join(path))  # refuses what is too large to be kept
+    return total
 
 
 def _pushed(path: Path, old: Any, items: tuple[Any, ...]) -> list[Any]:

@@ -9,7 +9,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -22,6 +22,7 @@ STRUCTURED: Final = "application/cloudevents+json"
 BATCHED: Final = "application/cloudevents-batch+json"
 MAX_BATCH: Final = 500
 MAX_ATTRIBUTE: Final = 1024  # characters
+MAX_AHEAD: Final = timedelta(days=1)  # how wrong a publisher's clock may be
 RESERVED_TYPES: Final = "baas."  # prefix of what only the platform announces
 # Attributes with a place of their own; all others are extensions.
 _KNOWN: Final = frozenset(
@@ -180,11 +181,16 @@ def _time(value: Any, where: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        if moment.tzinfo is None:
+            raise _invalid(where + "time", "an RFC 3339 time with its zone")
+        moment = moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise _invalid(where + "time", "an RFC 3339 time") from error
-    if moment.tzinfo is None:
-        raise _invalid(where + "time", "an RFC 3339 time with its zone")
-    return moment.astimezone(UTC)
+    if moment > datetime.now(UTC) + MAX_AHEAD:
+        # The log is cut into days, made some days ahead: an event that lies in a day to come would
+        # keep that day from being made, for all projects.
+        raise _invalid(where + "time", "a time that has come")
+    return moment
 
 
 def _invalid(name: str, wanted: str) -> Invalid:

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
-import orjson
-
 from auth.rules import Rule, RuleError, ast
 from auth.rules.checks import check
 from auth.rules.parser import parse
 from baas.kernel.events import StoredEvent
+from documents import values
 
 ROOT: Final = "event"
 # The engine evaluates over a fixed set of roots; the event takes the place of this one.
@@ -52,5 +51,6 @@ def _as_event(event: StoredEvent) -> dict[str, Any]:
         "depth": event.depth,
         "partitionkey": event.partition_key,
         **event.extensions,
-        "data": orjson.loads(event.data),
+        # Numbers exact, as rules see documents: orjson refuses integers beyond every float.
+        "data": values.loads(event.data),
     }

@@ -11,9 +11,10 @@ from psycopg import sql
 
 from baas.kernel import context, db
 from baas.kernel.events import Event, emit
-from baas.kernel.events.log import SELECT, from_row
+from baas.kernel.events.log import SELECT
 from baas.kernel.problems import Invalid
 from baas.kernel.projects import ProjectConfig
+from functions.events import envelope
 from functions.events.cloudevents import CustomEvent
 
 
@@ -61,22 +62,26 @@ def find(
     since: datetime | None,
     before: int | None,
     limit: int,
-) -> tuple[list[dict[str, Any]], int | None]:
-    """The newest events first, those before the sequence number `before`; and where to go on.
+) -> tuple[list[orjson.Fragment], int | None]:
+    """The newest events first (as JSON), those before the sequence number `before`; where to go on.
 
     `type` may end in `*`; `subject` may too.
     """
+    values: dict[str, Any] = {
+        "project": project.id, "since": since, "before": before, "limit": limit + 1,
+    }  # fmt: skip
     conditions: list[sql.Composable] = [sql.SQL("project_id = %(project)s")]
     for column, pattern in (("type", type), ("subject", subject)):
         if pattern is None:
             continue
-        name = sql.Identifier(column)
+        # A parameter: in a literal, a `%s` of the caller would be taken for a placeholder.
+        name, value = sql.Identifier(column), sql.Placeholder(column)
         if pattern.endswith("*"):
-            conditions.append(
-                sql.SQL("starts_with({}, {})").format(name, sql.Literal(pattern[:-1]))
-            )
+            values[column] = pattern[:-1]
+            conditions.append(sql.SQL("starts_with({}, {})").format(name, value))
         else:
-            conditions.append(sql.SQL("{} = {}").format(name, sql.Literal(pattern)))
+            values[column] = pattern
+            conditions.append(sql.SQL("{} = {}").format(name, value))
     if since is not None:
         conditions.append(sql.SQL("time >= %(since)s"))
     if before is not None:
@@ -84,14 +89,6 @@ def find(
     query = sql.SQL("{} WHERE {} ORDER BY seq DESC LIMIT %(limit)s").format(
         sql.SQL(SELECT), sql.SQL(" AND ").join(conditions)
     )
-    rows = db.fetch_all(
-        query, {"project": project.id, "since": since, "before": before, "limit": limit + 1}
-    )
-    found = [from_row(row) for row in rows[:limit]]
-    more = found[-1].position.seq if len(rows) > limit else None
-    shown = []
-    for event in found:
-        cloudevent = event.as_cloudevent(project.slug)
-        cloudevent["data"] = orjson.Fragment(event.data)
-        shown.append(cloudevent)
-    return shown, more
+    rows = db.fetch_all(query, values)
+    more = rows[limit - 1][1] if len(rows) > limit else None
+    return [orjson.Fragment(envelope.from_log(row, project.slug)) for row in rows[:limit]], more

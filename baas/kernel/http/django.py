@@ -43,6 +43,7 @@ class RequestMiddleware:
         request.baas = ours  # type: ignore[attr-defined]
         try:
             door.refuse_nul(ours.path)
+            _ = ours.query  # refuses what is malformed or has a NUL
             if ours.path.startswith(door.PROJECT_PREFIX):
                 door.enter_project(ours, ours.path.split("/")[3])
             reply = self._get_response(request)
@@ -80,7 +81,8 @@ class IdempotencyMiddleware:
                 project_id=ours.project.id,
                 method=ours.method,
                 path=request.get_full_path(),
-                body=ours.body(JSON_LIMIT * 70),
+                # Read before the view can refuse: only who may deploy code sends so much.
+                body=ours.body(JSON_LIMIT * 70 if ours.principal.is_privileged else JSON_LIMIT),
                 mode="after",
                 handle=lambda: _from_django(self._get_response(request)),
                 render=lambda problem: door.problem_response(problem, ours.request_id),

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.installation import Client, TestProject
 from tests.integration.documents.conftest import Collection
 
 CREATED = "baas.db.document.created"
@@ -374,3 +375,31 @@ def test_large_and_deep_documents_are_kept(notes: Collection) -> None:
     grown = notes.patch("large", {"$set": {"more": "x" * 100_000}})
     assert (grown.status, grown.code) == (413, "document_too_large")
     assert notes.get("large").json["_version"] == 1
+
+
+@pytest.mark.parametrize("number", ["1e401", "1e16000", "1E-500", "-1e130000"])
+def test_no_small_number_becomes_a_huge_document(
+    client: Client, project: TestProject, number: str
+) -> None:
+    """PostgreSQL writes numbers out: 1.6 KB of them came back as 3.2 MB, and were not readable."""
+    docs, key = f"{project.path}/db/c/docs", project.secret_key
+    body = f'{{"a":[{number}]}}'.encode()
+    assert client.request("POST", docs, body=body, token=key).code == "invalid_value"
+    assert client.request("PUT", f"{docs}/x", body=body, token=key).code == "invalid_value"
+    assert client.request("POST", docs, body=b"[%b]" % body, token=key).code == "invalid_value"
+    assert project.events() == []
+
+
+def test_large_numbers_are_kept_and_counted_at_full_length(
+    client: Client, project: TestProject
+) -> None:
+    docs, key = f"{project.path}/db/c/docs", project.secret_key
+    client.request("PUT", f"{docs}/x", body=b'{"a":1e400,"b":1e-5}', token=key)
+    reply = client.get(f"{docs}/x?fields=a,b", token=key)
+    assert reply.json["a"] == 10**400
+    reply = client.patch(f"{docs}/x", {"$inc": {"a": 10**3999}}, token=key)
+    assert reply.status == 200
+    reply = client.patch(f"{docs}/x", {"$inc": {"a": 9 * 10**3999}}, token=key)
+    assert reply.code == "invalid_value"
+    many = b'{"a":[' + b",".join([b"1e400"] * 3000) + b"]}"
+    assert client.request("POST", docs, body=many, token=key).code == "document_too_large"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.installation import Client, TestProject
 from tests.integration.documents.conftest import Collection
 
 OWNED = {"read": "owner", "create": "owner", "update": "owner", "delete": "owner"}
@@ -174,3 +175,25 @@ def test_another_projects_key_opens_nothing(notes: Collection, make_project: Cal
     reply = notes.get("a", other.secret_key)
     assert (reply.status, reply.code) == (401, "invalid_token")
     assert notes.get("a", "garbage").status == 401
+
+
+def test_if_match_does_not_tell_a_hidden_document_from_none(
+    client: Client, project: TestProject
+) -> None:
+    key = project.secret_key
+    for create in ("public", "closed"):
+        rules = {"rules": {"read": "owner", "create": create, "update": "owner"}}
+        client.put(f"{project.path}/collections/c", rules, token=key)
+        docs = f"{project.path}/db/c/docs"
+        client.put(f"{docs}/hidden", {"a": 1, "_owner": "alice"}, token=key)
+        before = project.events()
+        answers = []
+        for id in ("hidden", "missing"):
+            for version in ('"1"', '"7"'):
+                reply = client.put(f"{docs}/{id}", {"a": 2}, headers={"If-Match": version})
+                answers.append((reply.status, reply.code, reply.json["detail"]))
+            write = {"op": "set", "collection": "c", "id": id, "data": {}, "if_version": 1}
+            reply = client.post(f"{project.path}/db/commit", {"writes": [write]})
+            answers.append((reply.status, reply.code, str(reply.json["errors"])))
+        assert answers[:3] == answers[3:]
+        assert project.events() == before

@@ -570,3 +570,20 @@ def test_an_environment_under_another_key_is_told_and_stops_only_its_own(
     pipeline.step()
     found = {item["function"]: (item["state"], item["reason"]) for item in functions.deliveries()}
     assert found == {"lost": ("dead", "secret_unreadable"), "fine": ("succeeded", None)}
+
+
+@pytest.mark.parametrize("number", ["nan", "NaN", "inf", "-inf"])
+def test_what_is_no_number_is_refused_before_it_can_stop_the_dispatcher(
+    functions: Functions, number: str
+) -> None:
+    functions.deploy("f")
+    trigger = {"function": "f", "source": {"type": "event", "event_type": "a.b"}}
+    version = {"code": {"inline": {"main.py": ""}}, "timeout_s": number}
+    for path, body in (
+        ("triggers/t", {**trigger, "retry": {"backoff_s": number}}),
+        ("functions/f", version),
+    ):
+        reply = functions.client.put(
+            f"{functions.project.path}/{path}", body, token=functions.project.secret_key
+        )
+        assert reply.code == "invalid"

@@ -566,3 +566,20 @@ def in_thread(work: Callable[..., None]) -> Callable[..., None]:
             connection.close()
 
     return run
+
+
+def test_a_filter_and_the_list_of_events_take_numbers_of_any_size(
+    functions: Functions, pipeline: Pipeline, client: Client
+) -> None:
+    project, key = functions.project, functions.project.secret_key
+    client.put(f"{project.path}/collections/big", {}, token=key)
+    functions.deploy("listen", lambda event, spec: None)
+    source = {"type": "db", "collection": "big"}
+    functions.trigger("on-big", "listen", source, filter="event.data.document.n > 1")
+    body = b'{"n": ' + b"9" * 400 + b"}"  # beyond every float
+    client.request("POST", f"{project.path}/db/big/docs", body=body, token=key)
+    pipeline.step()
+    [delivery] = functions.deliveries()
+    assert delivery["state"] == "succeeded"
+    reply = client.get(f"{project.path}/events?type=baas.db.*", token=key)
+    assert b"9" * 400 in reply.body

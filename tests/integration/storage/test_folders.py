@@ -146,3 +146,34 @@ def test_a_copy_belongs_to_who_made_it(make_bucket: MakeBucket, sign_up: SignUp)
     bob_uid, bob = sign_up("bob")
     assert bucket.put("a", token=alice).json["owner"] == alice_uid
     assert post(bucket, "copy", {"from": "a", "to": "b"}, bob).json["owner"] == bob_uid
+
+
+def test_a_folder_of_a_public_bucket_is_copied_only_by_whom_it_may_be_listed_to(
+    make_bucket: MakeBucket, sign_up: SignUp
+) -> None:
+    (_, alice), (_, bob) = sign_up("alice"), sign_up("bob")
+    rules = {"read": "owner", "write": "authenticated", "delete": "owner"}
+    bucket = make_bucket(public=True, rules=rules)
+    bucket.put("a/unguessable-name", token=alice)
+    bucket.put("a/of-bob", token=bob)
+    before = bucket.events()
+    assert post(bucket, "copy", {"from": "a/", "to": "b/"}, bob).json == {"copied": 1}
+    assert paths(bucket) == ["a/of-bob", "a/unguessable-name", "b/of-bob"]
+    assert bucket.events()[len(before) :] == [(CREATED, "photos/b/of-bob")]
+
+
+@pytest.mark.parametrize("verb", ["copy", "move"])
+def test_a_closed_bucket_does_not_tell_whether_a_folder_is_there(
+    make_bucket: MakeBucket, verb: str
+) -> None:
+    for rules in (
+        {"read": "closed", "write": "public", "delete": "closed"},
+        {"read": "public", "write": "closed", "delete": "public"},
+    ):
+        bucket = make_bucket(rules=rules)
+        bucket.put("secret/1", token=bucket.project.secret_key)
+        before = bucket.events()
+        for folder in ("secret/", "nothing/"):
+            reply = post(bucket, verb, {"from": folder, "to": "x/"})
+            assert reply.code == "rule_denied"
+        assert bucket.events() == before

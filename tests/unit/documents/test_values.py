@@ -77,9 +77,12 @@ def test_what_is_no_json_is_refused(body: bytes) -> None:
         b'{"a\\u002eb":1}',
         b'{"x":"y","":1}',
         b'{"x":["a"],"a.":1}',
+        b'{"a":1e16000}',
+        b'{"a":[1.5E-400]}',
+        b'{"a":' + b"9" * 4000 + b"}",
     ],
 )
-def test_no_suspicious_name_is_taken_for_plain(body: bytes) -> None:
+def test_nothing_suspicious_is_taken_for_plain(body: bytes) -> None:
     assert not values.is_plain(body)
 
 
@@ -133,7 +136,14 @@ def test_equality_keeps_types_apart(left: Any, right: Any, same: bool) -> None:
     assert values.equal(right, left) is same
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("1E+999999"), object()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(float("nan"), float("inf"), Decimal("NaN"), Decimal("1E+999999"), object()),
+        # What would come back much longer than it was sent, or not be read at all.
+        *(Decimal("1E+401"), Decimal("1E-401"), Decimal("0E+401"), 10**4000, Decimal(10**4000)),
+    ],
+)
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(Invalid):
         values.normalise({"a": value})
@@ -143,3 +153,15 @@ def test_extended_values_become_their_stored_form() -> None:
     assert values.normalise(
         {"l": {"$numberLong": "9007199254740993"}, "d": {"$numberDecimal": "1.10"}, "f": 0.1}
     ) == {"l": 9007199254740993, "d": Decimal("1.10"), "f": Decimal("0.1")}
+
+
+@pytest.mark.parametrize("number", [1e308, 5e-324, Decimal("1E+400"), 10**3999, -(10**3999)])
+def test_large_numbers_are_written_in_full_and_read_again(number: Any) -> None:
+    kept = values.normalise(number)
+    text = values.dumps(kept)
+    assert b"E" not in text
+    assert values.loads(text) == kept
+
+
+def test_numbers_that_are_not_for_storing_are_not_written_out() -> None:
+    assert values.dumps({"$comment": Decimal("1E+999999999")}) == b'{"$comment":1E+999999999}'
