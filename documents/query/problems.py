@@ -15,7 +15,7 @@ def invalid_query(detail: str, field: str = "filter") -> Malformed:
 def unsupported(operator: str, where: str = "filter") -> Malformed:
     """An operator that is not known (here): never ignored."""
     return Malformed(
-        f"The operator {operator[:60]!r} is not supported in a {where}:"
+        f"The operator {operator[:60]!r} is not supported here ({where}):"
         " see docs/reference/documents.md for those that are.",
         code="unsupported_operator",
         errors=[FieldError(where, "unsupported_operator", operator[:60])],
