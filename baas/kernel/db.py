@@ -4,11 +4,12 @@ Both doors share one connection per thread, so `django.db.transaction.atomic` al
 statements run here. Statements are prepared by psycopg and parameters are bound by the server.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString, TypeAlias
 
 import psycopg
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from psycopg import sql
@@ -32,10 +33,23 @@ def raw() -> psycopg.Connection[Row]:
 
     In autocommit mode outside `transaction.atomic`. JSON columns come back as text.
     """
-    if connection.connection is None:
-        connection.ensure_connection()
-    raw_connection: psycopg.Connection[Row] = connection.connection
+    wrapper = _wrapper()
+    if wrapper.connection is None:
+        wrapper.ensure_connection()
+    raw_connection: psycopg.Connection[Row] = wrapper.connection
     return raw_connection
+
+
+_threads = threading.local()
+
+
+def _wrapper() -> BaseDatabaseWrapper:
+    """Django's connection object of this thread, without asking its proxy at every statement."""
+    try:
+        wrapper: BaseDatabaseWrapper = _threads.wrapper
+    except AttributeError:
+        wrapper = _threads.wrapper = connections["default"]
+    return wrapper
 
 
 def execute(query: Query, params: Params = None) -> statements.Result:
@@ -90,4 +104,4 @@ def unlimited() -> None:
 
 
 def in_transaction() -> bool:
-    return connection.in_atomic_block
+    return _wrapper().in_atomic_block

@@ -15,6 +15,8 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from baas.kernel import db
+
 logger = logging.getLogger(__name__)
 
 CHANNEL: Final = "baas:wake"
@@ -28,7 +30,7 @@ _thread: threading.Thread | None = None
 
 def after_commit() -> None:
     """Wake the readers once the surrounding transaction has committed (now, when there is none)."""
-    if connection.in_atomic_block:
+    if db.in_transaction():
         connection.on_commit(wake, robust=True)
     else:
         wake()
