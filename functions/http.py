@@ -176,8 +176,8 @@ def _headers(given: Any) -> Iterable[tuple[str, str]]:
     for name, value in given.items():
         if not _HEADER.fullmatch(name):
             raise _invalid(f"{name[:50]!r} is no header's name")
-        if name.lower() in _OURS:
-            continue
+        if name.lower() in _OURS or name.lower().startswith("x-accel-"):
+            continue  # the latter are orders to a proxy of ours, such as to serve another address
         for item in value if isinstance(value, list) else [value]:
             text = str(item) if isinstance(item, int | float) else item
             if not isinstance(text, str) or not text.isprintable() or not _is_latin(text):

@@ -76,22 +76,21 @@ class _Connection:
 
     async def _read_body(self, headers: dict[str, str], reserve: Reserve) -> bytes:
         if headers.get("transfer-encoding", "").lower() == "chunked":
-            await reserve(ANSWER_CAP)
-            return await self._read_chunks()
+            return await self._read_chunks(reserve)
         if "content-length" in headers:
             length = int(headers["content-length"])
             _check_size(length)
             await reserve(length)
             return await self.reader.readexactly(length)
         self.may_be_reused = False
-        await reserve(ANSWER_CAP)
         content = bytearray()
         while data := await self.reader.read(65_536):
             content += data
             _check_size(len(content))
+            await reserve(len(content))
         return bytes(content)
 
-    async def _read_chunks(self) -> bytes:
+    async def _read_chunks(self, reserve: Reserve) -> bytes:
         content = bytearray()
         while True:
             size = int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16)
@@ -100,6 +99,7 @@ class _Connection:
                 while (await self.reader.readuntil(b"\r\n")) != b"\r\n":
                     continue  # trailers
                 return bytes(content)
+            await reserve(len(content) + size)
             content += await self.reader.readexactly(size)
             await self.reader.readexactly(2)
 
@@ -125,7 +125,7 @@ class ApiClient:
     ) -> Answer:
         """Send one request; ApiError when there is no proper answer.
 
-        `reserve` is awaited with the answer's size (its most, when unknown) before it is read.
+        `reserve` is awaited with the answer's size, or what of it is known, before that is read.
 
         A request is repeated only when it is safe and a kept connection turned out to be closed.
         """

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
+from weakref import WeakValueDictionary
 
 from functions.host.apihttp import Answer, ApiClient, ApiError
 from functions.runtypes import RunSpec
@@ -25,6 +26,9 @@ REQUESTS_CAP: Final = 1000  # per invocation
 _HEADER_CAP: Final = 32 << 10
 _LARGE: Final = 1 << 20
 _LARGE_BODIES: Final = 4  # at one time, up to twice BODY_CAP each
+_LARGE_BODIES_OF_ONE: Final = 3  # for one project: the others are never all waiting for it
+_LARGE_TRANSFER_S: Final = 10.0  # between two processes of one machine
+_OVER_CAP_PAUSE_S: Final = 0.05  # each request over the cap waits for its refusal
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 _PATH: Final = re.compile(r"/[!-\[\]^-~]*")  # printable ASCII but for space and backslash
 _CONTENT_TYPE: Final = re.compile(r"[!-~][ -~]{0,126}")
@@ -75,24 +79,43 @@ class Api:
     def __init__(self, url: str) -> None:
         self.client = ApiClient(url)
         self.large_bodies = asyncio.Semaphore(_LARGE_BODIES)
+        self._by_project: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def large_bodies_of(self, project: str) -> asyncio.Semaphore:
+        """What one project may have under way; kept for as long as somebody refers to it."""
+        fresh = asyncio.Semaphore(_LARGE_BODIES_OF_ONE)
+        return self._by_project.setdefault(project, fresh)
 
 
 class _Reservation:
     """One request's leave to keep large bodies, taken when the first is seen."""
 
-    def __init__(self, permits: asyncio.Semaphore) -> None:
-        self._permits = permits
-        self._held = False
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._own: asyncio.Semaphore | None = None  # while it is held
+        self.project = ""
+
+    @property
+    def is_held(self) -> bool:
+        return self._own is not None
 
     async def take(self, size: int) -> None:
-        if size > _LARGE and not self._held:
-            await self._permits.acquire()
-            self._held = True
+        if size <= _LARGE or self.is_held:
+            return
+        own = self._api.large_bodies_of(self.project)
+        await own.acquire()
+        try:
+            await self._api.large_bodies.acquire()
+        except BaseException:
+            own.release()
+            raise
+        self._own = own
 
     def release(self) -> None:
-        if self._held:
-            self._permits.release()
-            self._held = False
+        if self._own is not None:
+            self._api.large_bodies.release()
+            self._own.release()
+            self._own = None
 
 
 class Bridge:
@@ -101,7 +124,7 @@ class Bridge:
     def __init__(self, sock: socket.socket, api: Api, on_fault: Callable[[str], None]) -> None:
         self._socket = sock
         self._client = api.client
-        self._reservation = _Reservation(api.large_bodies)
+        self._reservation = _Reservation(api)
         self._on_fault = on_fault
         self._spec: RunSpec | None = None
         self._task: asyncio.Task[None] | None = None
@@ -115,6 +138,7 @@ class Bridge:
         """Serve requests in the name of this invocation from now on."""
         self._spec = spec
         self._requests = 0
+        self._reservation.project = spec.project
 
     def shut(self) -> bool:
         """Serve no more requests; False when one was under way, which spoils the channel."""
@@ -143,17 +167,29 @@ class Bridge:
 
     async def _serve(self, spec: RunSpec) -> None:
         """Answer one request after the other until the invocation ends or the channel closes."""
+        body_due_s = None  # when a large body must be there
         try:
-            while data := await self._loop.sock_recv(self._socket, self._reader.wanted):
+            while data := await self._receive(body_due_s):
                 self._busy = True
-                for frame in self._reader.feed(data):
-                    header, body = await self._answer(spec, frame)
-                    await self._loop.sock_sendall(self._socket, encode(header, body))
+                frames = self._reader.feed(data)
+                if frames:
+                    if len(frames) > 1 or not self._reader.is_idle:
+                        raise FrameError("a request before the last one was answered")  # noqa: TRY301
+                    await self._send(encode(*await self._answer(spec, frames[0])))
                     self._reservation.release()
-                await self._reservation.take(self._reader.wanted)
+                    body_due_s = None
+                elif not self._reservation.is_held:
+                    await self._reservation.take(self._reader.wanted)
+                    if self._reservation.is_held:
+                        body_due_s = self._loop.time() + _LARGE_TRANSFER_S
                 self._busy = False
+                # Neither receiving nor sending waits while the guest keeps pace: without this,
+                # one that does would have the host to itself, deadlines included.
+                await asyncio.sleep(0)
         except FrameError as error:
             self._on_fault(f"the API channel: {error}")
+        except TimeoutError:  # an OSError, too
+            self._on_fault("the API channel: a large body does not move")
         except OSError:
             return  # the sandbox is gone; its end is reported elsewhere
         except Exception:
@@ -161,6 +197,14 @@ class Bridge:
             self._on_fault("the API bridge failed")
         finally:
             self._reservation.release()
+
+    async def _receive(self, due_s: float | None) -> bytes:
+        async with asyncio.timeout_at(due_s):
+            return await self._loop.sock_recv(self._socket, self._reader.wanted)
+
+    async def _send(self, data: bytes) -> None:
+        async with asyncio.timeout(_LARGE_TRANSFER_S if self._reservation.is_held else None):
+            await self._loop.sock_sendall(self._socket, data)
 
     async def _answer(self, spec: RunSpec, frame: Frame) -> tuple[dict[str, Any], bytes]:
         try:
@@ -172,10 +216,13 @@ class Bridge:
 
     async def _forward(self, spec: RunSpec, frame: Frame) -> Answer:
         header = frame.header
-        if header.get("invocation_id") != spec.invocation_id:
-            raise RefusedRequestError(409, "invocation_over", "This invocation has ended.")
         self._requests += 1
+        if header.get("invocation_id") != spec.invocation_id:
+            if self._requests > REQUESTS_CAP:
+                await asyncio.sleep(_OVER_CAP_PAUSE_S)
+            raise RefusedRequestError(409, "invocation_over", "This invocation has ended.")
         if self._requests > REQUESTS_CAP:
+            await asyncio.sleep(_OVER_CAP_PAUSE_S)
             detail = f"An invocation may send at most {REQUESTS_CAP} requests."
             raise RefusedRequestError(429, "too_many_requests", detail)
         method, content_type = header.get("method"), header.get("content_type")

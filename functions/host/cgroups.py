@@ -139,11 +139,18 @@ class ControlledGroup:
         self._freezer = tree.freezer / name if tree.freezer else None
         self._paths = [parent / name for parent in tree.parents]
         self._is_v2 = tree.is_v2
+        self._peak = self._state = -1
+        try:
+            self._make()
+        except OSError:
+            self.remove()  # what is left of half a group would be in the way of the next one
+            raise
+
+    def _make(self) -> None:
         for path in self._paths:
             path.mkdir()
         peak = "memory.peak" if self._is_v2 else "memory.max_usage_in_bytes"
         self._peak = os.open(self._memory / peak, os.O_RDONLY if self._is_v2 else os.O_RDWR)
-        self._state = -1
         if self._freezer:
             self._state = os.open(self._freezer / "cgroup.freeze", os.O_WRONLY)
 

@@ -102,7 +102,8 @@ class CodeStore:
         for key, entry in sorted(self._entries.items(), key=lambda item: item[1].used_s):
             if total <= self._cap:
                 return
-            if entry.users == 0:
+            # Another eviction or forget() may have come first while this one was removing.
+            if entry.users == 0 and self._entries.get(key) is entry:
                 del self._entries[key]
                 total -= entry.size
                 await asyncio.to_thread(_remove, self.root / key[0] / key[1])

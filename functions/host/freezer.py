@@ -56,13 +56,26 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def _state(path: str) -> bytes:
+    """The letter of a process or thread; X when it is gone."""
+    try:
+        stat = Path(path, "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b"X"
+    return stat[stat.rindex(b")") + 2 : stat.rindex(b")") + 3]
+
+
 def _stands_still(pid: int) -> bool:
     """True when a process is stopped, a zombie or gone."""
+    state = _state(f"/proc/{pid}")
+    if state != b"Z":
+        return state in b"TtX"
+    # So does a process look whose first thread has ended while others run.
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        tasks = [task.path for task in os.scandir(f"/proc/{pid}/task")]
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return stat[stat.rindex(b")") + 2 : stat.rindex(b")") + 3] in b"TtZX"
+    return all(_state(task) in b"TtZX" for task in tasks)
 
 
 class SignalFreezer:

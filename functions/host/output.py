@@ -11,6 +11,7 @@ LINES_CAP = 1000
 _LEVELS = frozenset(("debug", "info", "warning", "error"))
 _PARTIAL_CAP = 128 << 10  # bytes without a newline that are kept
 _SHORTEST_SECRET = 4  # redacting shorter ones would tear the text apart
+_LOOKED_FOR = 256  # values and lines that are looked for inside of messages
 
 
 def now_text() -> str:
@@ -19,21 +20,30 @@ def now_text() -> str:
 
 
 class Redactor:
-    """Replaces secret values by their names."""
+    """Replaces secret values by their names, and the lines of those that have several.
+
+    Searching costs time for each value. Of a secret with hundreds of lines the later ones are
+    replaced only where they are a line of the message by themselves, which is a look-up.
+    """
 
     def __init__(self, secrets: Iterable[tuple[str, str]]) -> None:
-        pairs: dict[str, str] = {}
+        values: dict[str, str] = {}
+        lines: dict[str, str] = {}
         for name, value in secrets:
-            for part in {value, *value.splitlines()}:
-                if len(part) >= _SHORTEST_SECRET:
-                    pairs[part] = f"[redacted:{name}]"
+            values[value] = f"[redacted:{name}]"
+            lines |= dict.fromkeys(value.splitlines(), values[value])
+        pairs = [pair for pair in (values | lines).items() if len(pair[0]) >= _SHORTEST_SECRET]
+        most = max(_LOOKED_FOR, min(len(values), 4 * _LOOKED_FOR))
         # Longest first, so that a secret that contains another leaves no rest.
-        self._pairs = sorted(pairs.items(), key=lambda pair: -len(pair[0]))
+        self._pairs = sorted(pairs[:most], key=lambda pair: -len(pair[0]))
+        self._lines = {line.strip(): replacement for line, replacement in pairs[most:]}
 
     def redact(self, text: str) -> str:
         """Return the text without the secrets."""
         for value, replacement in self._pairs:
             text = text.replace(value, replacement)
+        if self._lines:
+            text = "\n".join(self._lines.get(line.strip(), line) for line in text.split("\n"))
         return text
 
 
@@ -72,8 +82,13 @@ class LineSplitter:
 
     def feed(self, data: bytes, transcript: Transcript) -> None:
         """Add the complete lines in `data` to the transcript."""
+        if transcript.is_full:
+            self._partial = b""  # a flood is not even split
+            return
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
+            if transcript.is_full:
+                return
             self._add(line, transcript)
         if len(self._partial) > _PARTIAL_CAP:
             self.finish(transcript)

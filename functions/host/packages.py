@@ -19,6 +19,7 @@ _PATH_CAP: Final = 1024
 _NAME_CAP: Final = 255
 _DEPTH_CAP: Final = 32
 _CHUNK: Final = 1 << 20
+_BLOCK: Final = 4096
 
 _END_RECORD: Final = struct.Struct("<4s4H2LH")
 _DIRECTORY_RECORD: Final = struct.Struct("<4s6H3L5H2L")
@@ -151,7 +152,9 @@ def _write_file(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) 
 
 
 def unpack(package: bytes, target: Path) -> int:
-    """Unpack a package into a new directory and return its size in bytes.
+    """Unpack a package into a new directory and return what it takes, in bytes.
+
+    A block for each entry is counted too: ten thousand empty files are not for nothing.
 
     Raises PackageRejectedError; the directory may then hold a part and is the caller's to remove.
     """
@@ -169,4 +172,4 @@ def unpack(package: bytes, target: Path) -> int:
                     _write_file(archive, entry, target / path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise PackageRejectedError(f"the zip file is damaged: {error}") from error
-    return sum(entry.file_size for entry in entries.values())
+    return sum(entry.file_size + _BLOCK for entry in entries.values())

@@ -242,9 +242,12 @@ class Pool:
         instance = await self._take_prepared() or await self._prepare()
         self._living[instance] = key
         self.counts["cold_starts"] += 1
-        code = self._store.acquire(spec.project, spec.digest)
         try:
-            await instance.load(spec, code)
+            # KeyError when the package went while the call waited for room.
+            await instance.load(spec, self._store.acquire(spec.project, spec.digest))
+        except BaseException:
+            instance.kill("host error")  # nobody else knows of it
+            raise
         finally:
             # Not at once: the call that is about to run needs the processor more.
             asyncio.get_running_loop().call_later(_REFILL_DELAY_S, self._refill_soon)

@@ -1,7 +1,6 @@
 """Memory without cgroups: look at what runs every few milliseconds and kill what is too large."""
 
 import asyncio
-import os
 import re
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,9 @@ from functions.sandbox.limits import INTERPRETER_MB
 
 _INTERVAL_S: Final = 0.02
 _PROPORTIONAL: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+# What is resident, and the page tables: those of a huge sparse mapping can outgrow all else.
+_RESIDENT: Final = re.compile(rb"^Vm(?:RSS|PTE):\s+(\d+) kB$", re.MULTILINE)
+_TABLES: Final = re.compile(rb"^VmPTE:\s+(\d+) kB$", re.MULTILINE)
 
 
 def resident_mb(pid: int) -> int:
@@ -20,13 +21,14 @@ def resident_mb(pid: int) -> int:
 
     Cheap, and too much: pages shared after a fork are counted for each process.
     """
-    pages = 0
+    kilobytes = 0
     for process in descendants(pid):
         try:
-            pages += int(Path(f"/proc/{process}/statm").read_bytes().split()[1])
+            status = Path(f"/proc/{process}/status").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return pages * _PAGE >> 20
+        kilobytes += sum(int(m) for m in _RESIDENT.findall(status))
+    return kilobytes >> 10
 
 
 def proportional_mb(pid: int) -> int:
@@ -35,9 +37,11 @@ def proportional_mb(pid: int) -> int:
     for process in descendants(pid):
         try:
             text = Path(f"/proc/{process}/smaps_rollup").read_text()
+            status = Path(f"/proc/{process}/status").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
         kilobytes += sum(int(m) for m in _PROPORTIONAL.findall(text))
+        kilobytes += sum(int(m) for m in _TABLES.findall(status))
     return kilobytes >> 10
 
 

@@ -18,7 +18,7 @@ from functions.sandbox import frames, landlock, mounts, privileges, syscalls, wo
 from functions.sandbox.limits import Limits, apply_process_limit, apply_rlimits
 
 CONTROL, API, LOG = 3, 4, 5  # the sandbox's descriptors, after stdin, stdout and stderr
-_CHANNELS = 5  # descriptors passed before those of cgroups: control, api, log, stdout, stderr
+CHANNELS = 5  # descriptors passed before those of cgroups: control, api, log, stdout, stderr
 
 Mode = Literal["root", "user"]
 
@@ -48,7 +48,7 @@ def forget_zygote(birth: Birth) -> None:
 
 def join_cgroups(birth: Birth) -> None:
     """Enter this sandbox's cgroups through files that the host opened (0 means myself)."""
-    for file in birth.descriptors[_CHANNELS:]:
+    for file in birth.descriptors[CHANNELS:]:
         os.write(file, b"0")
 
 
@@ -79,7 +79,7 @@ def hide_what_the_zygote_sees(birth: Birth) -> None:
 
 def rewire_descriptors(birth: Birth) -> None:
     """stdin is /dev/null, then the five channels and procfs; everything else is closed."""
-    control, api, log, out, err = (os.dup(fd) for fd in birth.descriptors[:_CHANNELS])
+    control, api, log, out, err = (os.dup(fd) for fd in birth.descriptors[:CHANNELS])
     null = os.open("/dev/null", os.O_RDONLY)
     proc = birth.proc
     # Duplicates lie above all low numbers, so no target below is also a source still needed.

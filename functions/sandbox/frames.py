@@ -85,7 +85,8 @@ class FrameReader:
 
     def _step(self) -> Frame | None:
         if self._header is not None:
-            frame = Frame(self._header, bytes(self._buffer[: self._needed]))
+            with memoryview(self._buffer) as view:  # a slice of the buffer would be one more copy
+                frame = Frame(self._header, bytes(view[: self._needed]))
             del self._buffer[: self._needed]
             self._header, self._needed = None, 4
             return frame

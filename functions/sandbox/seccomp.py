@@ -118,6 +118,15 @@ CHECKED: dict[str, Checked] = {
     "madvise": Checked(checks=(OneOf(argument=2, values=_MADVICE),)),
 }
 
+# MAP_SHARED, MAP_PRIVATE and MAP_SHARED_VALIDATE of a file, MAP_PRIVATE | MAP_ANONYMOUS.
+_MAPPINGS = (0x01, 0x02, 0x03, 0x22)
+_MAPPING_KIND = 0x2F
+# Where no cgroup counts memory: pages of a shared anonymous mapping stay when whoever touched them
+# has dropped or left them, and neither a limit nor a look at the processes finds them.
+UNCOUNTED = {
+    "mmap": Checked(checks=(OneOf(argument=3, values=_MAPPINGS, mask=_MAPPING_KIND),)),
+}
+
 # Its flags lie in memory that a filter cannot read; libc falls back to clone on ENOSYS.
 REFUSED = {"clone3": errno.ENOSYS, "flock": errno.ENOLCK}
 
@@ -182,8 +191,11 @@ def _allowed(first: int, last: int) -> list[Instruction]:
     return [(_JUMP_AT_LEAST, 0, 2, first), (_JUMP_GREATER, 1, 0, last), _ALLOW]
 
 
-def assemble(architecture: str) -> list[Instruction]:
-    """The policy as BPF instructions for `x86_64` or `aarch64`; OSError for any other machine."""
+def assemble(architecture: str, *, memory_is_counted: bool = True) -> list[Instruction]:
+    """The policy as BPF instructions for `x86_64` or `aarch64`; OSError for any other machine.
+
+    `memory_is_counted`: by a cgroup, which knows of pages that no process maps.
+    """
     if architecture not in _ARCHITECTURES:
         raise OSError(f"no system call policy for the architecture {architecture}")
     audit_code, table = _ARCHITECTURES[architecture]
@@ -195,15 +207,18 @@ def assemble(architecture: str) -> list[Instruction]:
         (_JUMP_AT_LEAST, 0, 1, _X32_BIT),  # the x32 ABI has other meanings for these numbers
         _KILL,
     ]
-    for first, last in _ranges([table[name] for name in ALLOWED if name in table]):
+    allowed = ALLOWED if memory_is_counted else ALLOWED - UNCOUNTED.keys()
+    checked = CHECKED if memory_is_counted else CHECKED | UNCOUNTED
+    for first, last in _ranges([table[name] for name in allowed if name in table]):
         code += _allowed(first, last)
-    for name, rule in CHECKED.items():
+    for name, rule in checked.items():
         code += _checked(table[name], rule)
     for name, refusal in REFUSED.items():
         code += [(_JUMP_EQUAL, 0, 1, table[name]), _errno(refusal)]
     return [*code, (_JUMP_GREATER, 0, 1, _LAST_KNOWN_CALL), _errno(errno.ENOSYS), _errno(1)]
 
 
-def program(architecture: str) -> bytes:
+def program(architecture: str, *, memory_is_counted: bool = True) -> bytes:
     """The policy as the kernel takes it."""
-    return b"".join(struct.pack("HBBI", *instruction) for instruction in assemble(architecture))
+    code = assemble(architecture, memory_is_counted=memory_is_counted)
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)

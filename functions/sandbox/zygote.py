@@ -34,7 +34,11 @@ class Zygote:
     def __init__(self, control: socket.socket, mode: child.Mode) -> None:
         self._control = control
         self._mode = mode
-        self._program = seccomp.program(syscalls.architecture())
+        machine = syscalls.architecture()
+        self._programs = {
+            counted: seccomp.program(machine, memory_is_counted=counted)
+            for counted in (True, False)
+        }
         self._self = os.pidfd_open(os.getpid())
         self._instances: dict[int, int] = {}  # pid -> the host's number of the sandbox
 
@@ -46,7 +50,7 @@ class Zygote:
         birth = child.Birth(
             mode=self._mode,
             uid=request["uid"],
-            program=self._program,
+            program=self._programs[len(descriptors) > child.CHANNELS],
             descriptors=descriptors,
         )
         try:

@@ -77,7 +77,7 @@ def test_the_tree_holds_nothing_but_the_plan(host: Host) -> None:
     allowed = {".guest", ".proc", ".store", "dev", "etc", "fn", "lib", "lib32", "lib64", "libx32"}
     assert set(top) <= allowed | {"opt", "root", "home", "tmp", "usr"}
     assert empty == [[], [], [], []]
-    assert dev == ["full", "null", "random", "urandom", "zero"]
+    assert dev == ["full", "null", "random", "urandom"]
     assert cwd == "/tmp"
 
 

@@ -158,7 +158,7 @@ def test_the_32_bit_entry_is_fatal(host: Host) -> None:
     text = """
     import ctypes, mmap
     def handler(event, context):
-        code = mmap.mmap(-1, 4096, prot=7)
+        code = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7)
         code.write(bytes([0xB8, 20, 0, 0, 0, 0xCD, 0x80, 0xC3]))  # mov eax, 20; int 0x80; ret
         address = ctypes.addressof(ctypes.c_char.from_buffer(code))
         return ctypes.CFUNCTYPE(ctypes.c_int)(address)()

@@ -44,7 +44,8 @@ PROGRAMS = {
     "signal.signal(signal.SIGALRM, lambda *a: seen.append(1))\n"
     "signal.setitimer(signal.ITIMER_REAL, 0.01); time.sleep(0.05); result = len(seen)",
     "ctypes": "import ctypes\nresult = ctypes.CDLL(None).abs(-5)",
-    "mmap": "import mmap\nm = mmap.mmap(-1, 1 << 20); m[:3] = b'abc'; result = m[:3].decode()",
+    "mmap": "import mmap\nm = mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+    "m[:3] = b'abc'; result = m[:3].decode()",
     "sockets": "import socket\na, b = socket.socketpair(); a.send(b'hi')\n"
     "result = b.recv(9).decode()",
     "logging": "import logging, warnings\nwarnings.warn('careful')\n"

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from functions.runtypes import RunResult
 from tests.security.harness import Host
 
 
@@ -78,8 +79,10 @@ def test_a_memory_bomb_is_out_of_memory(host: Host, attack: str) -> None:
     text = f"def handler(event, context):\n    {attack}"
     begun = time.monotonic()
     result = host.run(text, memory_mb=64, timeout_s=8.0)
-    assert result.outcome in ("out_of_memory", "crashed"), result
     assert time.monotonic() - begun < 8.0
+    if "mmap" in attack and _is_refused(result):
+        return
+    assert result.outcome in ("out_of_memory", "crashed"), result
     if "fork" not in attack:
         assert result.outcome == "out_of_memory"
 
@@ -94,7 +97,12 @@ def test_shared_mappings_count_as_memory(host: Host) -> None:
         return "done"
     """
     result = host.run(text, memory_mb=64, timeout_s=5.0)
-    assert result.outcome == "out_of_memory", result
+    assert result.outcome == "out_of_memory" or _is_refused(result), result
+
+
+def _is_refused(result: RunResult) -> bool:
+    """Where no cgroup counts memory, shared anonymous mappings are not to be had at all."""
+    return "Operation not permitted" in str(result.error)
 
 
 def test_tmp_is_limited_in_bytes(host: Host) -> None:

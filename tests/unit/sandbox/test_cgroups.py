@@ -4,6 +4,8 @@ The real v1 hierarchies are used by tests/security; a delegated v2 subtree with 
 to be had on every machine, so what is written where is held fast here.
 """
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -105,3 +107,20 @@ def test_a_node_without_cgroups_says_so_by_its_figures() -> None:
     assert group.remove()
     with pytest.raises(RuntimeError):
         group.freeze(True)
+
+
+def test_half_a_group_is_taken_away_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tree_of(own)
+    opened = os.open
+
+    def refuse(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
+        if Path(path).name == "cgroup.freeze":
+            raise OSError(errno.EMFILE, "no descriptor is left")
+        return opened(path, flags, dir_fd=dir_fd)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "open", refuse)
+        with pytest.raises(OSError, match="no descriptor"):
+            tree.make("s1")
+    assert not list(own.glob("baas-host-*/s1"))
+    assert tree.make("s1").remove()

@@ -1,5 +1,7 @@
 """Logs: capped, in order, without secrets."""
 
+import time
+
 from functions.host.output import BYTES_CAP, LINES_CAP, LineSplitter, Redactor, Transcript
 
 
@@ -65,3 +67,29 @@ def test_structured_lines_give_level_and_message_and_forged_ones_are_text() -> N
         ("info", '{"level":["x"],"message":"w"}'),
         ("info", "{"),
     ]
+
+
+def test_a_flood_of_short_lines_costs_nothing_once_the_log_is_full() -> None:
+    target, splitter = transcript(), LineSplitter("info", structured=True)
+    flood = b"\n" * 65_536
+    splitter.feed(flood, target)
+    assert target.is_full
+    begun = time.process_time()
+    for _ in range(300):
+        splitter.feed(flood, target)
+    assert time.process_time() - begun < 0.2
+    assert len(target.items()) == LINES_CAP + 1
+
+
+def test_a_secret_of_ten_thousand_lines_is_redacted_in_little_time() -> None:
+    lines = [f"line-{number:05}" for number in range(10_000)]
+    redactor = Redactor([("KEY", "\n".join(lines)), ("WORD", "swordfish")])
+    begun = time.process_time()
+    for _ in range(100):
+        redactor.redact("nothing of interest " * 100)
+    assert time.process_time() - begun < 0.5
+    # As `print` shows such a secret, and a word of it in the middle of a line.
+    assert redactor.redact(f"{lines[0]}\n  {lines[9_999]}\nx") == "\n".join(
+        ["[redacted:KEY]", "[redacted:KEY]", "x"]
+    )
+    assert redactor.redact(f"is {lines[1]}, swordfish") == "is [redacted:KEY], [redacted:WORD]"
