@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from baas.kernel import cursors, db
+from baas.kernel.statements import MAX_KEPT
 from documents import access, collections, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
@@ -130,9 +131,10 @@ def _plan(collection: Collection, filter: Node, order: Sort) -> Plan:
             condition.sql.as_bytes(connection),
             b" ORDER BY " + sort.order_by(order, collection.scalars).as_bytes(connection),
         )
-        if len(collection.plans) >= MAX_PLANS:
-            collection.plans.clear()
-        collection.plans[key] = plan
+        if len(plan.where) + len(plan.order_by) <= MAX_KEPT:
+            if len(collection.plans) >= MAX_PLANS:
+                collection.plans.clear()
+            collection.plans[key] = plan
     return plan
 
 

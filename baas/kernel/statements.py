@@ -26,6 +26,8 @@ Values: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
 # Prepared statements kept per connection; a text is prepared when it comes the second time.
 MAX_PREPARED: Final = 200
+# Longer texts (bytes) are not kept: nobody must be able to fill the memory with odd queries.
+MAX_KEPT: Final = 16 * 1024
 
 _PLACEHOLDER: Final = re.compile(rb"%(?:\((\w+)\)s|s|%)")
 _DONE: Final = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
@@ -76,7 +78,8 @@ def run(connection: "psycopg.Connection[Row]", query: bytes, values: Values) -> 
     if values is None or begins:
         return _with_cursor(connection, query, values)
     adapters = Transformer(connection)
-    text, names = _positional(query)
+    is_kept = len(query) <= MAX_KEPT
+    text, names = _positional(query) if is_kept else _positional.__wrapped__(query)
     given = [values[n] for n in names] if isinstance(values, Mapping) else values
     if len(given) != len(names):
         raise psycopg.ProgrammingError(
@@ -90,7 +93,9 @@ def run(connection: "psycopg.Connection[Row]", query: bytes, values: Values) -> 
         statements = _prepared[connection] = OrderedDict()
     key = (text, types)
     name = statements.get(key)
-    if name is None:
+    if not is_kept:
+        result = pgconn.exec_params(text, params, types, formats)
+    elif name is None:
         if key not in statements:
             _remember(connection, statements, key, None)
             result = pgconn.exec_params(text, params, types, formats)

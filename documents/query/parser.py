@@ -27,9 +27,7 @@ def parse(filter: Any) -> Node:
 def _document(filter: Any, budget: list[int]) -> Node:
     if not isinstance(filter, dict):
         raise invalid_query("a filter is a JSON object")
-    budget[0] -= len(filter) + 1
-    if budget[0] < 0:
-        raise invalid_query(f"the filter has more than {MAX_NODES} conditions")
+    _charge(budget, len(filter) + 1)
     parts: list[Node] = []
     for key, value in filter.items():
         match key:
@@ -44,8 +42,24 @@ def _document(filter: Any, budget: list[int]) -> Node:
             case _ if key.startswith("$"):
                 raise unsupported(key)
             case _:
-                parts.append(_field(paths.parse(key), value, budget))
+                path = paths.parse(key)
+                _charge(budget, _cost(path))
+                parts.append(_field(path, value, budget))
     return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def _charge(budget: list[int], cost: int) -> None:
+    budget[0] -= cost
+    if budget[0] < 0:
+        raise invalid_query(
+            f"the filter has more than {MAX_NODES} conditions, or many with very long paths"
+        )
+
+
+def _cost(path: Path) -> int:
+    """What a path costs beyond a condition's own: its steps stand in the statement again and
+    again, in a test for null as often as it has steps."""
+    return sum(map(len, path)) * len(path) // 200
 
 
 def _branches(key: str, value: Any, budget: list[int]) -> tuple[Node, ...]:
@@ -57,6 +71,7 @@ def _branches(key: str, value: Any, budget: list[int]) -> tuple[Node, ...]:
 def _field(path: Path, value: Any, budget: list[int]) -> Node:
     if not _is_operators(value):
         return Compare(path, "eq", _operand(path, value))
+    _charge(budget, (len(value) - 1) * (1 + _cost(path)))
     parts = [_operator(path, name, argument, budget) for name, argument in value.items()]
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
@@ -110,9 +125,7 @@ def _order(path: Path, name: str, operand: Any) -> Node:
 def _operands(path: Path, name: str, argument: Any, budget: list[int]) -> tuple[Any, ...]:
     if not isinstance(argument, list):
         raise invalid_query(f"{name} takes an array")
-    budget[0] -= len(argument)
-    if budget[0] < 0:
-        raise invalid_query(f"the filter has more than {MAX_NODES} conditions")
+    _charge(budget, len(argument) * (1 + _cost(path)))
     return tuple([_operand(path, value) for value in argument])
 
 

@@ -25,6 +25,7 @@ Direction: TypeAlias = Literal[1, -1]
 Key: TypeAlias = tuple[tuple[str, int | Decimal], ...]  # one (text, number) for each sort field
 
 MAX_FIELDS: Final = 8
+MAX_NAME: Final = 1000  # characters: a path stands in the statement again and again
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20000}(\.[0-9]{1,20000})?([eE][+-]?[0-9]{1,5})?")
 # System fields that are never null: a cursor keeps them as they are.
 _PLAIN: Final = frozenset({"_id", "_version", "_createdAt", "_updatedAt"})
@@ -60,6 +61,8 @@ def parse(spec: Any) -> Sort:
         raise invalid_query(f"sort takes {MAX_FIELDS} fields at most", "sort")
     kept: list[tuple[str, Direction]] = []
     for name, direction in fields:
+        if len(name) > MAX_NAME:
+            raise invalid_query(f"a field to sort by has at most {MAX_NAME} characters", "sort")
         paths.parse(name)
         if name in dict(kept):
             raise invalid_query(f"sort names {name!r} twice", "sort")

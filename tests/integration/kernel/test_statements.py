@@ -119,3 +119,13 @@ def test_a_lost_connection_is_an_operational_error_and_the_next_one_works() -> N
 def _parameters() -> dict[str, str]:
     parameters = connection.get_connection_params()
     return {k: parameters[k] for k in ("dbname", "user", "password", "host") if k in parameters}
+
+
+def test_long_texts_are_run_but_not_kept() -> None:
+    text = b"SELECT %s::int /* " + b"x" * statements.MAX_KEPT + b" */"
+    kept = statements._positional.cache_info().currsize
+    for _ in range(3):
+        assert db.fetch_one(text, (7,)) == (7,)
+    assert statements._positional.cache_info().currsize == kept
+    found = db.fetch_one("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%xxx%'")
+    assert found == (0,)

@@ -152,3 +152,32 @@ def test_a_projection_that_contradicts_itself_is_refused(fields: Any) -> None:
     with pytest.raises(Problem) as refused:
         projection.parse(fields)
     assert refused.value.code == "invalid_query"
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {".".join(["a" * 5000] * 100): None},
+        {"$or": [{".".join([f"a{n}"] * 100): None} for n in range(100)]},
+        {"a" * 2000: {"$in": list(range(1000))}},
+        {"a" * 100_000: {"$gt": 1, "$lt": 2, "$gte": 1, "$lte": 2, "$ne": 1}},
+    ],
+)
+def test_long_paths_cannot_make_a_statement_many_times_longer_than_the_filter(
+    filter: dict[str, Any],
+) -> None:
+    with pytest.raises(Problem) as refused:
+        parse(filter)
+    assert refused.value.code == "invalid_query"
+
+
+def test_a_sort_does_not_take_very_long_names() -> None:
+    with pytest.raises(Problem) as refused:
+        sort.parse(["a." * 1000 + "a"])
+    assert refused.value.code == "invalid_query"
+
+
+def test_ordinary_paths_cost_nothing() -> None:
+    names = ["address.street.number", "some_rather_long_field_name.with_another_one"]
+    parse({"$or": [{name: n} for n in range(300) for name in names]})
+    parse({names[0]: {"$in": list(range(1900))}})
