@@ -2,10 +2,13 @@
 
 import argparse
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 
 from functions.host.cgroups import read_hierarchies
+
+_DESCRIPTORS = 16  # of this process, for each sandbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,12 @@ def _half_of_memory_mb() -> int:
     return min(sizes) // (2 << 20)
 
 
+def _most_instances() -> int:
+    """For how many this process may open descriptors; each takes nine, the rest is to spare."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, hard // _DESCRIPTORS) if hard != resource.RLIM_INFINITY else 1 << 20
+
+
 def parse(arguments: list[str]) -> Options:
     """Read the command line; exits with a message when it is wrong."""
     parser = argparse.ArgumentParser(prog="functions.host", description=__doc__)
@@ -60,7 +69,7 @@ def parse(arguments: list[str]) -> Options:
         tier=found.tier,
         memory_mb=found.memory_mb,
         uid_base=found.uid_base,
-        max_instances=found.max_instances,
+        max_instances=min(found.max_instances, _most_instances()),
         prepared_instances=found.prepared_instances,
         idle_timeout_s=found.idle_timeout_s,
         cgroups=not found.no_cgroups,

@@ -68,7 +68,7 @@ ALLOWED = frozenset(
     rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
     sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam
     sched_getscheduler sched_yield select sendfile sendmmsg sendmsg sendto set_robust_list
-    set_tid_address setitimer setpgid setsid setsockopt shutdown sigaltstack signalfd4 stat statfs
+    set_tid_address setitimer setpgid setsid shutdown sigaltstack signalfd4 stat statfs
     statx symlink symlinkat sysinfo tgkill time timerfd_create timerfd_gettime timerfd_settime
     times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork wait4 waitid
     write writev
@@ -95,6 +95,8 @@ _FCNTLS = (0, 1, 2, 3, 4, 1030, 1032)
 # PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_SECCOMP, PR_CAPBSET_READ, PR_GET_NO_NEW_PRIVS,
 # PR_SET_VMA (glibc names its anonymous memory).
 _PRCTLS = (3, 15, 16, 21, 23, 39, 0x53564D41)
+# All but SO_ATTACH_FILTER and SO_ATTACH_REUSEPORT_CBPF, which put programs into the kernel.
+_SOCKET_OPTIONS = tuple(option for option in range(84) if option not in (26, 51))
 # Up to MADV_COLLAPSE; the memory-poisoning advice starts at 100.
 _MADVICE = tuple(range(26))
 
@@ -116,15 +118,19 @@ CHECKED: dict[str, Checked] = {
     "fcntl": Checked(checks=(OneOf(argument=1, values=_FCNTLS),), errno=errno.ENOLCK),
     "prctl": Checked(checks=(OneOf(argument=0, values=_PRCTLS),)),
     "madvise": Checked(checks=(OneOf(argument=2, values=_MADVICE),)),
+    "setsockopt": Checked(checks=(OneOf(argument=2, values=_SOCKET_OPTIONS),)),
 }
 
 # MAP_SHARED, MAP_PRIVATE and MAP_SHARED_VALIDATE of a file, MAP_PRIVATE | MAP_ANONYMOUS.
 _MAPPINGS = (0x01, 0x02, 0x03, 0x22)
 _MAPPING_KIND = 0x2F
 # Where no cgroup counts memory: pages of a shared anonymous mapping stay when whoever touched them
-# has dropped or left them, and neither a limit nor a look at the processes finds them.
+# has dropped or left them, and neither a limit nor a look at the processes finds them. Nor does it
+# find what waits in sockets: their buffers stay as they are (no SO_SNDBUF and SO_RCVBUF).
+_UNCOUNTED_OPTIONS = tuple(option for option in _SOCKET_OPTIONS if option not in (7, 8))
 UNCOUNTED = {
     "mmap": Checked(checks=(OneOf(argument=3, values=_MAPPINGS, mask=_MAPPING_KIND),)),
+    "setsockopt": Checked(checks=(OneOf(argument=2, values=_UNCOUNTED_OPTIONS),)),
 }
 
 # Its flags lie in memory that a filter cannot read; libc falls back to clone on ENOSYS.

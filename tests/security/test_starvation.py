@@ -156,3 +156,32 @@ def test_a_process_whose_first_thread_has_ended_is_stopped_too(host: Host) -> No
     begun = _cpu_s(host)
     time.sleep(0.5)
     assert _cpu_s(host) - begun < 0.2
+
+
+def test_socket_buffers_do_not_grow_where_nobody_counts_them(host: Host) -> None:
+    text = """
+    import socket
+    def handler(event, context):
+        a, b = socket.socketpair()
+        a.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        options = (socket.SO_SNDBUF, socket.SO_RCVBUF)
+        return [refusal(lambda: a.setsockopt(socket.SOL_SOCKET, o, 1 << 24)) for o in options]
+    """
+    counted = host.runner.status()["cgroups"] != "none"
+    assert host.value(text) == (["done"] * 2 if counted else ["EPERM"] * 2)
+
+
+def test_no_packet_filter_gets_into_the_kernel(host: Host) -> None:
+    text = """
+    import ctypes, socket, struct
+    def handler(event, context):
+        accept_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xFFFF), 8)
+        program = struct.pack("HxxxxxxP", 1, ctypes.addressof(accept_all))
+        kinds = (socket.AF_UNIX, socket.AF_INET)
+        sockets = [socket.socket(kind, socket.SOCK_DGRAM) for kind in kinds]
+        return [
+            refusal(lambda: s.setsockopt(socket.SOL_SOCKET, option, program))
+            for s in sockets for option in (26, 51)
+        ]
+    """
+    assert host.value(text) == ["EPERM"] * 4
