@@ -17,6 +17,9 @@ from documents.row_filter import RowFilter
 
 MAX_SKIP: Final = 1_000_000
 MAX_PLANS: Final = 256  # kept per collection and process
+# A thousand documents of a megabyte each must not be one reply: a page ends at so many characters.
+MAX_PAGE: Final = 16 * 1024 * 1024
+SMALL_PAGE: Final = 20  # documents that are no trouble whatever their size
 MEMBERS: Final = frozenset({"filter", "sort", "limit", "skip", "cursor", "fields", "count"})
 
 Row = tuple[Any, ...]
@@ -75,12 +78,34 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     readable = row_filter.readable(caller, collection)
     total = _count(collection, query.filter, readable) if query.count else None
     text, values = _statement(collection, query, readable)
-    rows = db.fetch_all(text, values)
+    has_more, rows = _fetch(text, values, query.limit)
     next_cursor = None
-    if len(rows) > query.limit:
-        del rows[query.limit :]
+    if has_more:
         next_cursor = cursors.encode(sort.position(query.sort, wire.value(rows[-1])))
     return Page(rows=rows, next_cursor=next_cursor, total=total)
+
+
+def within(statement: bytes, characters: int) -> bytes:
+    """A statement of documents that ends with the one that goes beyond so many characters.
+
+    What lies behind it stays in the database.
+    """
+    return (
+        b"SELECT id, version, owner, created, updated, doc FROM (SELECT p.*,"
+        b" sum(length(doc)) OVER (ROWS UNBOUNDED PRECEDING) - length(doc) AS before FROM (%b)"
+        b" AS p(id, version, owner, created, updated, doc)) AS q WHERE before <= %d"
+    ) % (statement, characters)
+
+
+def _fetch(text: bytes, values: dict[str, Any], limit: int) -> tuple[bool, list[Row]]:
+    """(whether there are more, the rows of a page of at most `limit` and about MAX_PAGE)."""
+    if limit <= SMALL_PAGE:
+        rows = db.fetch_all(text, values)
+        return len(rows) > limit, rows[:limit]
+    rows = db.fetch_all(within(text, MAX_PAGE), values)
+    if len(rows) > 1 and sum([len(row[5]) for row in rows]) > MAX_PAGE:
+        return True, rows[:-1]
+    return len(rows) > limit, rows[:limit]
 
 
 def statement(caller: Caller, name: str, query: Query) -> tuple[bytes, dict[str, Any]]:

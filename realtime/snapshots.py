@@ -11,7 +11,7 @@ from psycopg import sql
 from auth.rules import document_bindings
 from baas.kernel import db
 from baas.kernel.problems import TooLarge
-from documents import collections, values, wire
+from documents import collections, listing, values, wire
 from documents.query.sort import order_by
 from documents.query.to_sql import Parameters, to_sql
 from realtime import changes
@@ -111,7 +111,8 @@ def _select(query: LiveQuery, limit: int) -> list[Entry]:
     )
     entries: list[Entry] = []
     size = 0
-    for row in db.execute(statement, parameters.values):
+    bounded = listing.within(statement.as_bytes(db.raw()), MAX_CHARACTERS)
+    for row in db.execute(bounded, parameters.values):
         text = wire.text(row)
         size += len(text)
         if size > MAX_CHARACTERS:

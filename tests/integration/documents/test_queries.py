@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.installation import Client, TestProject
 from tests.integration.documents.conftest import Collection
 
 
@@ -329,3 +330,18 @@ def test_hostile_names_and_values_stay_data(notes: Collection, name: str) -> Non
     for path in (f"{name}/docs", f"notes/docs/{name}"):
         reply = notes.client.get(f"{notes.project.path}/db/{path}", token=notes.project.secret_key)
         assert reply.status in (404, 422), reply
+
+
+def test_a_page_ends_before_it_is_too_large_to_hold(client: Client, project: TestProject) -> None:
+    docs, key = f"{project.path}/db/c/docs", project.secret_key
+    for n in range(30):
+        client.put(f"{docs}/{n:02}", {"text": "x" * 1_000_000}, token=key)
+    found, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = client.get(f"{docs}?limit=1000&fields=_id&sort=-_id{cursor}", token=key).json
+        found += [item["_id"] for item in page["items"]]
+        assert len(page["items"]) <= 17
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+        pages += 1
+    assert found == [f"{n:02}" for n in reversed(range(30))]
+    assert pages == 2
