@@ -76,10 +76,20 @@ class LoginView(APIView):
 
 
 class TokensView(OperatorView):
-    @extend_schema(responses=serializers.AccessToken(many=True))
+    @extend_schema(
+        parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
+        responses=serializers.AccessToken(many=True),
+    )
     def get(self, request: DrfRequest) -> Response:
+        limit = cursors.parse_limit(request.query_params.get("limit"))
         rows = PersonalAccessToken.objects.filter(operator_id=self.operator_id).order_by("id")
-        return Response(cursors.page([_token(row) for row in rows], None))
+        cursor = request.query_params.get("cursor")
+        if cursor is not None:
+            after = cursors.decode(cursor)
+            rows = rows.filter(id__gt=after if isinstance(after, int) else 0)
+        found = list(rows[: limit + 1])
+        more = cursors.encode(found[limit - 1].id) if len(found) > limit else None
+        return Response(cursors.page([_token(row) for row in found[:limit]], more))
 
     @extend_schema(request=serializers.NewAccessToken, responses={201: serializers.AccessToken})
     def post(self, request: DrfRequest) -> Response:

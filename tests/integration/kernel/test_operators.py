@@ -96,3 +96,14 @@ def test_a_second_operator_of_that_address_is_refused(email: str) -> None:
         operators.create(email=email.upper(), password=PASSWORD)
     with pytest.raises(Invalid):
         operators.create(email="new@example.com", password="short")
+
+
+def test_tokens_are_listed_in_pages(client: Client, email: str) -> None:
+    token = _login(client, email)
+    for n in range(3):
+        client.post("/v1/admin/tokens", {"name": f"t{n}"}, token=token)
+    path = "/v1/admin/tokens?limit=3"
+    page = client.get(path, token=token).json
+    assert [item["name"] for item in page["items"]] == ["login", "t0", "t1"]
+    page = client.get(f"{path}&cursor={page['next_cursor']}", token=token).json
+    assert ([item["name"] for item in page["items"]], page["next_cursor"]) == (["t2"], None)
