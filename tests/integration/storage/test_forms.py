@@ -71,6 +71,12 @@ def test_if_none_match_works_for_forms_too(bucket: BucketClient) -> None:
         (END, "file_part_missing"),
         (part("photo", b"x", "x") + END, "file_part_missing"),
         (part("photo", b"x" * 70_000, "x") + END, "file_part_missing"),
+        # Headers without an end must not fill the memory either.
+        (part("file", b"x", "x" * 70_000) + END, "malformed_form"),
+        (
+            part("file", b"x", "x").replace(b"\r\n\r\n", b"\r\nA: " + b"x" * 70_000),
+            "malformed_form",
+        ),
         (part("file", b"x", "x") + part("file", b"y", "y") + END, "too_many_files"),
         (b"no form at all", "malformed_form"),
         (part("file", b"x", "x", "not a type") + END, "invalid_content_type"),

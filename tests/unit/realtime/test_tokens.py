@@ -51,3 +51,8 @@ def test_a_token_says_the_same_after_a_round_trip(
 @pytest.mark.parametrize("text", ["", "x", "1-2-3", "1-2-3--5-zz", "1-h-3--5-0123456789abcdef\n"])
 def test_what_is_no_token_is_none(text: str) -> None:
     assert Token.decode(text) is None
+
+
+def test_a_token_of_a_year_that_no_date_has_is_none() -> None:
+    assert Token.decode(f"1-h-2--{10**11 - 1}-{'0' * 16}") is not None
+    assert Token.decode(f"1-h-2--{10**11}-{'0' * 16}") is None
