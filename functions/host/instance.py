@@ -479,6 +479,8 @@ class Instance:
         """Called once, when no process of the sandbox is left."""
         if self.gone.done():
             return
+        if self._control is not None and self._reply is not None and not self._reply.done():
+            self._on_control()  # what it said last may be noticed after its end
         self._drain()
         group = self.slot.group
         self._died_of_memory = group.oom_kills() > self._oom_kills
