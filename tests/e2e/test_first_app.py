@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,11 +22,17 @@ def commands(page: str) -> str:
         ("docs/tutorial/first-app.md", "shared-list", "done: water all plants"),
     ],
 )
-def test_the_commands_of_the_page_work(page: str, project: str, line: str, stack: Stack) -> None:
+def test_the_commands_of_the_page_work(
+    page: str, project: str, line: str, stack: Stack, tmp_path: Path
+) -> None:
     script = commands(page).replace("http://127.0.0.1:8000", stack.url)
     script = script.replace(".baas/operator.json", str(stack.data_dir / "operator.json"))
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=60
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     headers = {"Authorization": f"Bearer {stack.token}"}

@@ -77,9 +77,15 @@ def python_of_ordinary_user() -> str | None:
     return None
 
 
+def is_root() -> bool:
+    """Root of the machine, not only of a user namespace that holds one uid."""
+    mapped = Path("/proc/self/uid_map").read_text().split()
+    return os.geteuid() == 0 and int(mapped[2]) > 1
+
+
 def host_command(mode: str) -> list[str] | None:
     """How to start a host in this mode without any network; None when it cannot be done here."""
-    if os.geteuid() != 0:
+    if not is_root():
         return ["unshare", "-rn", sys.executable] if mode == "user" else None
     if mode == "root":
         return ["unshare", "-n", sys.executable]

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+from websockets.exceptions import ConnectionClosed
 
 from tests.installation import TestProject
 from tests.integration.realtime.conftest import Connect, Notes, Server
@@ -83,7 +84,10 @@ def test_a_binary_frame_closes_the_socket(open_socket: Connect) -> None:
 
 def test_a_gigantic_frame_closes_the_socket(open_socket: Connect) -> None:
     socket = open_socket()
-    socket.ws.send("x" * 1_100_000)
+    try:
+        socket.ws.send("x" * 1_100_000)
+    except ConnectionClosed:
+        return  # closed while we still wrote: then nobody tells us why
     assert socket.expect_close()[0] == 1009
 
 
