@@ -51,7 +51,7 @@ def test_what_it_is_answered(app: App, name: str, text: str, status: int, expect
     problem = reply.json()
     assert problem["error"].keys() == {"type", "message"}
     assert problem["invocation_id"]
-    assert "/work" not in reply.text
+    assert str(CHECKOUT) not in reply.text
     if status != 504:  # the next call finds a whole instance
         assert code(app.invoke(name)) == expected
 
