@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 CHANNEL: Final = "baas:wake"
 POLL_S: Final = 0.5  # how long a lost hint may delay a reader
-_COALESCE_S: Final = 0.005
+_COALESCE_S: Final = 0.01
 
 _flag = threading.Event()
 _starting = threading.Lock()
