@@ -182,7 +182,7 @@ def start_host(mode: str, *options: str, api_url: str = "http://127.0.0.1:9") ->
     if command is None:
         return None
     directory = Path(tempfile.mkdtemp(prefix="fnhost-"))
-    if os.geteuid() == 0 and mode == "user":
+    if is_root() and mode == "user":
         os.chown(directory, ORDINARY_UID, ORDINARY_UID)
     paths = ["--socket", str(directory / "host.sock"), "--data-dir", str(directory / "data")]
     process = subprocess.Popen(
