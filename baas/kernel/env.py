@@ -59,12 +59,5 @@ def number(name: str, default: float) -> float:
     return _read(name, default, float, "a number")
 
 
-_BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-
-
-def boolean(name: str, default: bool) -> bool:
-    return _read(name, default, lambda value: _BOOLEANS[value.lower()], "1 or 0")
-
-
 def items(name: str, default: list[str]) -> list[str]:
     return _read(name, default, lambda v: [i.strip() for i in v.split(",") if i.strip()], "a,b,c")

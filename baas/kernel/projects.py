@@ -78,12 +78,6 @@ def by_slug(slug: str) -> ProjectConfig:
     return project
 
 
-def slug_of(project_id: int) -> str | None:
-    """The slug of a project, None when it is gone."""
-    row = db.fetch_one("SELECT slug FROM kernel_project WHERE id = %s", (project_id,))
-    return row[0] if row else None
-
-
 @transaction.atomic
 def create(*, slug: str, name: str) -> tuple[Project, str]:
     """Make a project. Returns it with its secret key, which is not readable again.
