@@ -1,89 +1,27 @@
-"""The data plane's door: `P/db/…`."""
+"""Single documents, pages and counts: `P/db/{collection}/docs`, `/query`, `/count`."""
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import orjson
-import psycopg
 
-from baas.kernel import config_cache, db
-from baas.kernel.http.request import (
-    JSON_LIMIT,
-    Request,
-    Response,
-    json_response,
-    no_content,
-    require_json_type,
+from baas.kernel.http.request import Request, Response, json_response, no_content
+from baas.kernel.http.routes import Route
+from baas.kernel.problems import Malformed, PreconditionFailed
+from documents import listing, openapi, service, updates, values, wire
+from documents.api.request import (
+    COLLECTION,
+    DOC,
+    DOCS,
+    caller_of,
+    collection_of,
+    document_handler,
+    json_body,
+    json_object,
 )
-from baas.kernel.http.routes import PROJECT, Route
-from baas.kernel.problems import Conflict, Malformed, NotFound, PreconditionFailed
-from documents import collections, commit, listing, openapi, service, updates, values, wire
-from documents.access import Caller
 from documents.listing import Page, Query
 from documents.query import parse, projection
 from documents.query.problems import invalid_query
 from documents.query.projection import Project
-
-DOCS = PROJECT + "/db/{collection}/docs"
-DOC = DOCS + "/{id}"
-
-Handler = Callable[[Request], Response]
-
-
-def _handler(handle: Handler) -> Handler:
-    """Try once more when a collection was dropped (or made anew) behind our cache's back."""
-
-    @wraps(handle)
-    def handler(request: Request) -> Response:
-        try:
-            return handle(request)
-        except psycopg.errors.UndefinedTable:
-            if db.in_transaction():
-                raise Conflict(
-                    "The collection has just been removed: nothing was changed, try again.",
-                    code="transaction_conflict",
-                ) from None
-            config_cache.forget(request.project.id)
-            return handle(request)
-
-    return handler
-
-
-def _caller(request: Request) -> Caller:
-    environ = request.environ
-    if "HTTP_X_TRANSACTION" in environ:
-        # Never ignored: whoever sends it counts on a transaction around the call.
-        raise NotFound(
-            "There is no such transaction: use POST …/db/commit for atomic writes.",
-            code="transaction_not_found",
-        )
-    if request.principal.bypasses_rules:
-        return Caller(request.project, request.principal)
-    return Caller(
-        request.project,
-        request.principal,
-        request.client_ip,
-        environ.get("HTTP_X_EXPLAIN_RULES") == "1",
-    )
-
-
-def _collection(request: Request) -> str:
-    name = request.params["collection"]
-    collections.check_name(name)
-    return name
-
-
-def _json(request: Request) -> Any:
-    require_json_type(request.header("Content-Type"))
-    return values.parse_body(request.body(JSON_LIMIT))
-
-
-def _object(request: Request) -> dict[str, Any]:
-    body = _json(request)
-    if not isinstance(body, dict):
-        raise Malformed("The body must be a JSON object.")
-    return body
 
 
 def _etag(row: tuple[Any, ...]) -> tuple[str, str]:
@@ -108,11 +46,11 @@ def _if_match(request: Request) -> int | None:
     )
 
 
-@_handler
+@document_handler
 def create(request: Request) -> Response:
-    name = _collection(request)
-    body = _json(request)
-    caller = _caller(request)
+    name = collection_of(request)
+    body = json_body(request)
+    caller = caller_of(request)
     if isinstance(body, list):
         rows = service.create_many(caller, name, body)
         items = ",".join(map(wire.text, rows))
@@ -124,9 +62,9 @@ def create(request: Request) -> Response:
     return _document(row, 201)
 
 
-@_handler
+@document_handler
 def get(request: Request) -> Response:
-    row = service.get_row(_caller(request), _collection(request), request.params["id"])
+    row = service.get_row(caller_of(request), collection_of(request), request.params["id"])
     known = request.environ.get("HTTP_IF_NONE_MATCH")
     if known is not None and _is_among(f'"{row[1]}"', known):
         return Response(304, headers=(_etag(row),), content_type=None)
@@ -147,48 +85,51 @@ def _projected(row: tuple[Any, ...], project: Project) -> bytes:
     return values.dumps(project(wire.value(row)))
 
 
-@_handler
+@document_handler
 def replace(request: Request) -> Response:
     if_exists = True if (request.header("If-Match") or "").strip() == "*" else None
     if (request.header("If-None-Match") or "").strip() == "*":
         if_exists = False
     row, is_new = service.replace_row(
-        _caller(request),
-        _collection(request),
+        caller_of(request),
+        collection_of(request),
         request.params["id"],
-        _object(request),
+        json_object(request),
         if_version=_if_match(request),
         if_exists=if_exists,
     )
     return _document(row, 201 if is_new else 200)
 
 
-@_handler
+@document_handler
 def update(request: Request) -> Response:
     row = service.update_row(
-        _caller(request),
-        _collection(request),
+        caller_of(request),
+        collection_of(request),
         request.params["id"],
-        updates.parse(_object(request)),
+        updates.parse(json_object(request)),
         if_version=_if_match(request),
     )
     return _document(row)
 
 
-@_handler
+@document_handler
 def delete(request: Request) -> Response:
     service.delete(
-        _caller(request), _collection(request), request.params["id"], if_version=_if_match(request)
+        caller_of(request),
+        collection_of(request),
+        request.params["id"],
+        if_version=_if_match(request),
     )
     return no_content()
 
 
-@_handler
+@document_handler
 def query(request: Request) -> Response:
-    return _list(request, listing.parse_query(_object(request)))
+    return _list(request, listing.parse_query(json_object(request)))
 
 
-@_handler
+@document_handler
 def query_by_url(request: Request) -> Response:
     given: dict[str, Any] = dict(request.query)
     for name in ("filter", "sort", "fields"):
@@ -214,7 +155,7 @@ def _parameter(name: str, text: str) -> Any:
 
 
 def _list(request: Request, wanted: Query) -> Response:
-    page = listing.run(_caller(request), _collection(request), wanted)
+    page = listing.run(caller_of(request), collection_of(request), wanted)
     return Response(200, _page_text(page, wanted.project))
 
 
@@ -227,20 +168,13 @@ def _page_text(page: Page, project: Project | None) -> bytes:
     return b'{"items":[%b],"next_cursor":%b%b}' % (items, orjson.dumps(page.next_cursor), total)
 
 
-@_handler
+@document_handler
 def count(request: Request) -> Response:
-    body = _object(request)
+    body = json_object(request)
     if body.keys() - {"filter"}:
         raise invalid_query("count takes a filter only", min(body.keys() - {"filter"}))
-    total = listing.count(_caller(request), _collection(request), parse(body.get("filter")))
+    total = listing.count(caller_of(request), collection_of(request), parse(body.get("filter")))
     return json_response({"total": total})
-
-
-@_handler
-def commit_writes(request: Request) -> Response:
-    body = _object(request)
-    results = commit.commit(_caller(request), commit.parse(body.get("writes")))
-    return json_response({"results": results})
 
 
 ROUTES = [
@@ -307,7 +241,7 @@ ROUTES = [
     ),
     Route(
         method="POST",
-        path=PROJECT + "/db/{collection}/query",
+        path=COLLECTION + "/query",
         handler=query,
         summary="List documents by filter, sort and cursor",
         openapi=openapi.operation(
@@ -317,23 +251,12 @@ ROUTES = [
     ),
     Route(
         method="POST",
-        path=PROJECT + "/db/{collection}/count",
+        path=COLLECTION + "/count",
         handler=count,
         summary="Count documents",
         openapi=openapi.operation(
             body=openapi.with_members(["filter"]),
             replies={200: "`total`."},
-        ),
-    ),
-    Route(
-        method="POST",
-        path=PROJECT + "/db/commit",
-        handler=commit_writes,
-        summary="Carry out up to 500 writes, all or none",
-        idempotency="atomic",
-        openapi=openapi.operation(
-            body=openapi.with_members(["writes"]),
-            replies={200: "`results`, one for each write."},
         ),
     ),
 ]
