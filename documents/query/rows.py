@@ -1,0 +1,75 @@
+"""What filters, sorts and expressions read: a collection's table, or values that a query made.
+
+A value of the query language is a jsonb expression in SQL. SQL's NULL is "missing", `'null'::jsonb`
+is null, a date is `{"$date": "2024-05-01T10:00:00.000Z"}`. Both kinds of rows have the column `doc`.
+"""
+
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+from documents.query import columns
+
+_MOMENT: Final[LiteralString] = (
+    "jsonb_build_object('$date', to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows named `alias` in a statement."""
+
+    alias: str
+    # A collection's table, whose system fields are columns; otherwise all fields are in `doc`.
+    is_table: bool = False
+    # Fields with an index that can answer for them: no array is on their way.
+    scalars: frozenset[str] = frozenset()
+
+    def column(self, name: str) -> sql.Composable:
+        return sql.Identifier(self.alias, name)
+
+    @property
+    def doc(self) -> sql.Composable:
+        """The jsonb that has the user's fields (all fields, unless this is a table)."""
+        return self.column("doc")
+
+    @property
+    def root(self) -> sql.Composable:
+        """The whole value as jsonb (`$$ROOT`), system fields included, their times as dates."""
+        if not self.is_table:
+            return self.doc
+        return sql.SQL(
+            "({doc} || jsonb_build_object('_id', {id}, '_createdAt', {created}, '_updatedAt',"
+            " {updated}, '_version', {version}, '_owner', {owner}))"
+        ).format(
+            doc=self.doc,
+            id=self.column("_id"),
+            created=_moment(self.column("created_at")),
+            updated=_moment(self.column("updated_at")),
+            version=self.column("version"),
+            owner=self.column("owner"),
+        )
+
+    def field(self, name: str) -> sql.Composable:
+        """The jsonb of a top-level field; NULL when it is missing."""
+        if self.is_table and name in columns.SYSTEM:
+            return self._system(name)
+        return sql.SQL("({} -> {})").format(self.doc, columns.literal(name))
+
+    def _system(self, name: str) -> sql.Composable:
+        match name:
+            case "_createdAt":
+                return _moment(self.column("created_at"))
+            case "_updatedAt":
+                return _moment(self.column("updated_at"))
+            case "_version":
+                return sql.SQL("to_jsonb({})").format(self.column("version"))
+            case "_owner":
+                return sql.SQL("coalesce(to_jsonb({}), 'null')").format(self.column("owner"))
+            case _:
+                return sql.SQL("to_jsonb({})").format(self.column("_id"))
+
+
+def _moment(column: sql.Composable) -> sql.Composable:
+    return sql.SQL(_MOMENT).format(column)
