@@ -1,7 +1,8 @@
 """What filters, sorts and expressions read: a collection's table, or values that a query made.
 
-A value of the query language is a jsonb expression in SQL. SQL's NULL is "missing", `'null'::jsonb`
-is null, a date is `{"$date": "2024-05-01T10:00:00.000Z"}`. Both kinds of rows have the column `doc`.
+A value of the query language is a jsonb expression in SQL. SQL's NULL is "missing",
+`'null'::jsonb` is null, a date is `{"$date": "2024-05-01T10:00:00.000Z"}`. Both kinds of rows have
+the column `doc`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from psycopg import sql
 from documents.query import columns
 
 _MOMENT: Final[LiteralString] = (
-    "jsonb_build_object('$date', to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))"
+    "jsonb_build_object('$date', to_char({} AT TIME ZONE 'UTC',"
+    ' \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'))'
 )
 
 
