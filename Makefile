@@ -69,3 +69,4 @@ runtime:
 
 dev:
 	@.ci/install requirements-dev.lock
+	.ci/install-npm tests/oracle

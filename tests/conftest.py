@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import environment
+from tests.oracle import Mingo
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,14 @@ def redis_url(session_dir: Path) -> Iterator[str]:
     environment.REDIS.start()
     yield environment.REDIS.url
     environment.REDIS.stop()
+
+
+@pytest.fixture(scope="session")
+def mingo() -> Iterator[Mingo]:
+    """An oracle of MongoDB's query language: see tests/oracle/README.md."""
+    oracle = Mingo()
+    yield oracle
+    oracle.close()
 
 
 @pytest.fixture(scope="session")
