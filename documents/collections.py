@@ -19,6 +19,7 @@ from baas.kernel.problems import Conflict, FieldError, Invalid, NotFound
 from documents import tables
 from documents.query import columns
 from documents.query.narrowing import narrow_by
+from documents.query.rows import Rows
 from documents.query.sort import Direction
 from documents.schemas import Validator
 from documents.statements import Statements, compose
@@ -78,6 +79,10 @@ class Collection:
             for name, _ in index.fields
             if name not in columns.SYSTEM
         )
+
+    def rows(self, alias: str = "d") -> Rows:
+        """The table, as filters and sorts read it in a statement that names it `alias`."""
+        return Rows(alias, is_table=True, scalars=self.scalars)
 
     @cached_property
     def narrow(self) -> Narrow | None:

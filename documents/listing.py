@@ -122,7 +122,7 @@ def _statement(
     behind = b""
     if query.after is not None:
         parameters = Parameters("c")
-        condition = sort.after(query.sort, query.after, parameters, collection.scalars)
+        condition = sort.after(query.sort, query.after, parameters, collection.rows())
         behind = b" AND " + condition.as_bytes(db.raw())
         values |= parameters.values
     values |= readable.parameters
@@ -148,13 +148,14 @@ def _plan(collection: Collection, filter: Node, order: Sort) -> Plan:
     plan: Plan | None = collection.plans.get(key)
     if plan is None:
         connection = db.raw()
-        condition = compile_condition(filter, collection.scalars)
+        rows = collection.rows()
+        condition = compile_condition(filter, rows)
         plan = Plan(
             condition,
             collection.statements.select.as_bytes(connection),
             collection.statements.count.as_bytes(connection),
             condition.sql.as_bytes(connection),
-            b" ORDER BY " + sort.order_by(order, collection.scalars).as_bytes(connection),
+            b" ORDER BY " + sort.order_by(order, rows).as_bytes(connection),
         )
         if len(plan.where) + len(plan.order_by) <= MAX_KEPT:
             if len(collection.plans) >= MAX_PLANS:

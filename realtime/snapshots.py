@@ -93,7 +93,7 @@ def _select(query: LiveQuery, limit: int) -> list[Entry]:
     if collection is None or str(collection.id) != query.collection_key:
         return []  # made by its first write; the hub looks again
     parameters = Parameters()
-    where = [to_sql(query.filter, parameters, collection.scalars)]
+    where = [to_sql(query.filter, parameters, collection.rows())]
     if query.access.rule is not None:
         caller = query.access.caller
         where.append(
@@ -106,7 +106,7 @@ def _select(query: LiveQuery, limit: int) -> list[Entry]:
     statement = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {}").format(
         collection.statements.select,
         sql.SQL(" AND ").join(where),
-        order_by(query.sort, collection.scalars),
+        order_by(query.sort, collection.rows()),
         parameters.add(limit, "bigint"),
     )
     entries: list[Entry] = []

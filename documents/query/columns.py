@@ -4,17 +4,19 @@ Indexes, filters and sorts use these very expressions, which is why declared ind
 """
 
 from collections.abc import Iterable
-from typing import Final, LiteralString
+from typing import Final
 
 from psycopg import sql
 
-SYSTEM: Final[dict[str, LiteralString]] = {
+# The columns of the system fields.
+SYSTEM: Final[dict[str, str]] = {
     "_id": "_id",
     "_version": "version",
-    "_owner": "coalesce('3' || owner, '1') COLLATE \"C\"",
+    "_owner": "owner",
     "_createdAt": "created_at",
     "_updatedAt": "updated_at",
 }
+DOC: Final = sql.Identifier("doc")
 
 
 def literal(text: str) -> sql.Composable:
@@ -28,19 +30,27 @@ def path_array(path: tuple[str, ...]) -> sql.Composable:
     return sql.SQL("ARRAY[{}]::text[]").format(sql.SQL(", ").join(map(literal, path)))
 
 
-def value(path: tuple[str, ...]) -> sql.Composable:
+def value(path: tuple[str, ...], doc: sql.Composable = DOC) -> sql.Composable:
     """The jsonb at a path of objects; NULL when missing or behind an array."""
-    return sql.SQL("(doc -> {})").format(sql.SQL(" -> ").join(map(literal, path)))
+    return sql.SQL("({} -> {})").format(doc, sql.SQL(" -> ").join(map(literal, path)))
 
 
-def keys(field: str) -> list[sql.Composable]:
+def column(name: str, alias: str | None = None) -> sql.Composable:
+    """A column of the table, or of the rows that a statement names `alias`."""
+    return sql.Identifier(name) if alias is None else sql.Identifier(alias, name)
+
+
+def keys(field: str, alias: str | None = None) -> list[sql.Composable]:
     """The expressions that order a field's values: parenthesised, as an index takes them.
 
     For a field of the document, only while no array is on its way: see `sort.expressions`.
     """
     if field in SYSTEM:
-        return [sql.SQL("({})").format(sql.SQL(SYSTEM[field]))]
-    return value_keys(value(tuple(field.split("."))))
+        found = column(SYSTEM[field], alias)
+        if field == "_owner":
+            found = sql.SQL("coalesce('3' || {}, '1') COLLATE \"C\"").format(found)
+        return [sql.SQL("({})").format(found)]
+    return value_keys(value(tuple(field.split(".")), column("doc", alias)))
 
 
 def value_keys(jsonb: sql.Composable) -> list[sql.Composable]:
@@ -53,9 +63,15 @@ def value_keys(jsonb: sql.Composable) -> list[sql.Composable]:
 
 def without_arrays(fields: Iterable[str]) -> sql.Composable:
     """True for a row that has no array on the way of any of the (non-system) fields."""
-    tests = [
-        sql.SQL("jsonb_typeof({}) IS DISTINCT FROM 'array'").format(value(path[: end + 1]))
-        for path in (tuple(field.split(".")) for field in fields if field not in SYSTEM)
-        for end in range(len(path))
-    ]
+    tests = [without_array(tuple(field.split("."))) for field in fields if field not in SYSTEM]
     return sql.SQL(" AND ").join(tests) if tests else sql.SQL("true")
+
+
+def without_array(path: tuple[str, ...], doc: sql.Composable = DOC) -> sql.Composable:
+    """True where no array is on the way of the path, its end included."""
+    return sql.SQL(" AND ").join(
+        [
+            sql.SQL("jsonb_typeof({}) IS DISTINCT FROM 'array'").format(value(path[: end + 1], doc))
+            for end in range(len(path))
+        ]
+    )

@@ -7,7 +7,6 @@ last field, so one index serves a sort and its reverse.
 """
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cmp_to_key
@@ -18,6 +17,7 @@ from psycopg import sql
 from documents.query import columns, paths
 from documents.query.paths import MISSING
 from documents.query.problems import invalid_query
+from documents.query.rows import Rows
 from documents.query.to_sql import Parameters, sort_text
 from documents.values import canonical_date
 
@@ -121,31 +121,32 @@ def _value_key(value: Any) -> tuple[str, int | Decimal]:
 # In SQL
 
 
-def _expressions(
-    field: str, direction: Direction, scalars: Collection[str]
-) -> list[sql.Composable]:
-    if field in columns.SYSTEM or field in scalars:
-        return columns.keys(field)
+def expressions(field: str, direction: Direction, rows: Rows) -> list[sql.Composable]:
+    """What orders the rows by a field: compared one after the other, all in `direction`."""
+    if (rows.is_table and field in columns.SYSTEM) or field in rows.scalars:
+        return columns.keys(field, rows.alias)
     path = tuple(field.split("."))
-    lowest_or_highest = sql.SQL("documents_sort_value(doc, {}, {})").format(
-        columns.path_array(path), sql.SQL("true" if direction < 0 else "false")
+    lowest_or_highest = sql.SQL("documents_sort_value({}, {}, {})").format(
+        rows.doc, columns.path_array(path), sql.SQL("true" if direction < 0 else "false")
     )
     if paths.has_index(path):
         value: sql.Composable = lowest_or_highest
     else:
         value = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-            columns.without_arrays([field]), columns.value(path), lowest_or_highest
+            columns.without_array(path, rows.doc),
+            columns.value(path, rows.doc),
+            lowest_or_highest,
         )
     return columns.value_keys(value)
 
 
-def order_by(sort: Sort, scalars: Collection[str] = frozenset()) -> sql.Composable:
+def order_by(sort: Sort, rows: Rows) -> sql.Composable:
     """The terms of ORDER BY."""
     return sql.SQL(", ").join(
         [
             sql.SQL("{} {}").format(expression, sql.SQL("DESC" if direction < 0 else "ASC"))
             for field, direction in sort.fields
-            for expression in _expressions(field, direction, scalars)
+            for expression in expressions(field, direction, rows)
         ]
     )
 
@@ -161,15 +162,16 @@ def position(sort: Sort, document: dict[str, Any]) -> list[Any]:
     return kept
 
 
-def after(
-    sort: Sort, position: Any, parameters: Parameters, scalars: Collection[str] = frozenset()
-) -> sql.Composable:
-    """The condition for what comes behind a position. Raises Malformed for a foreign one."""
+def after(sort: Sort, position: Any, parameters: Parameters, rows: Rows) -> sql.Composable:
+    """The condition for the rows of a table that come behind a position of `position`.
+
+    Raises Malformed for a foreign one.
+    """
     if not isinstance(position, list) or len(position) != len(sort.fields):
         raise invalid_query("the cursor belongs to another query", "cursor")
     condition: sql.Composable | None = None
     for (field, direction), place in reversed(list(zip(sort.fields, position, strict=True))):
-        behind, same = _behind(field, direction, place, parameters, scalars)
+        behind, same = _behind(field, direction, place, parameters, rows)
         condition = (
             behind
             if condition is None
@@ -184,11 +186,11 @@ def _behind(
     direction: Direction,
     place: Any,
     parameters: Parameters,
-    scalars: Collection[str],
+    rows: Rows,
 ) -> tuple[sql.Composable, sql.Composable]:
     """What comes behind the place, and what stands at it."""
     symbol = sql.SQL("<" if direction < 0 else ">")
-    expressions = _expressions(field, direction, scalars)
+    keys = expressions(field, direction, rows)
     if field in _PLAIN:
         if not isinstance(place, str):
             raise invalid_query("the cursor belongs to another query", "cursor")
@@ -199,7 +201,7 @@ def _behind(
             if field == "_version"
             else parameters.add(_time(place), "timestamptz")
         )
-        (column,) = expressions
+        (column,) = keys
         return (
             sql.SQL("{} {} {}").format(column, symbol, bound),
             sql.SQL("{} = {}").format(column, bound),
@@ -208,14 +210,12 @@ def _behind(
     if not isinstance(text, str) or "\0" in text:
         raise invalid_query("the cursor belongs to another query", "cursor")
     bound = parameters.add(text, "text")
-    behind = sql.SQL("{} {} {}").format(expressions[0], symbol, bound)
-    same = sql.SQL("{} = {}").format(expressions[0], bound)
-    if number is not None and len(expressions) == 2:
+    behind = sql.SQL("{} {} {}").format(keys[0], symbol, bound)
+    same = sql.SQL("{} = {}").format(keys[0], bound)
+    if number is not None and len(keys) == 2:
         amount = parameters.add(_number(number), "numeric")
-        behind = sql.SQL("({} OR ({} AND {} {} {}))").format(
-            behind, same, expressions[1], symbol, amount
-        )
-        same = sql.SQL("({} AND {} = {})").format(same, expressions[1], amount)
+        behind = sql.SQL("({} OR ({} AND {} {} {}))").format(behind, same, keys[1], symbol, amount)
+        same = sql.SQL("({} AND {} = {})").format(same, keys[1], amount)
     return behind, same
 
 

@@ -1,4 +1,4 @@
-"""Back end two: a filter as the WHERE clause of a collection's table.
+"""Back end two: a filter as a condition on rows: of a collection's table, or made by a query.
 
 By construction no text of a caller becomes SQL: values are parameters, steps of paths are quoted
 by psycopg. Every expression is true or false, never NULL, so `NOT` is exact.
@@ -10,7 +10,7 @@ arrays of arrays apart.
 """
 
 import json
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import itemgetter
@@ -21,11 +21,13 @@ from psycopg import sql
 from documents import values
 from documents.query import columns, paths
 from documents.query.ast import And, Compare, Exists, In, Node, Not, Operator, Or, Path
+from documents.query.rows import Rows
 
 Make: TypeAlias = Callable[[Any], Any]
 
 TRUE: Final = sql.SQL("true")
 FALSE: Final = sql.SQL("false")
+_REACHED: Final = sql.SQL("v")
 _SYMBOLS: Final[dict[Operator, LiteralString]] = {
     "eq": "=",
     "gt": ">",
@@ -40,10 +42,7 @@ _BRACKETS: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     "boolean": ("8", "9"),
     "date": ("9", ":"),
 }
-_TIMES: Final[dict[str, LiteralString]] = {
-    "_createdAt": "created_at",
-    "_updatedAt": "updated_at",
-}
+_TIMES: Final = frozenset({"_createdAt", "_updatedAt"})
 
 
 class Parameters:
@@ -51,10 +50,10 @@ class Parameters:
 
     def __init__(self, prefix: LiteralString = "q") -> None:
         self.values: dict[str, Any] = {}
-        self._prefix = prefix
+        self.prefix = prefix
 
     def add(self, value: Any, cast: LiteralString) -> sql.Composable:
-        name = f"{self._prefix}{len(self.values)}"
+        name = f"{self.prefix}{len(self.values)}"
         self.values[name] = value
         return _placeholder(name, cast)
 
@@ -74,23 +73,19 @@ class Condition:
         return {name: make(found[leaf]) for name, leaf, make in self.sources}
 
 
-def to_sql(
-    node: Node, parameters: Parameters, scalars: Collection[str] = frozenset()
-) -> sql.Composable:
-    """The condition over the columns of a collection's table; its values go into `parameters`.
-
-    `scalars` are the fields of which the table makes sure that no array is on their way.
-    """
-    condition = compile_condition(node, scalars, first=len(parameters.values))
+def to_sql(node: Node, parameters: Parameters, rows: Rows) -> sql.Composable:
+    """The condition that picks rows; its values go into `parameters`."""
+    condition = compile_condition(node, rows, parameters.prefix, len(parameters.values))
     parameters.values.update(condition.bind(node))
     return condition.sql
 
 
-def compile_condition(
-    node: Node, scalars: Collection[str] = frozenset(), *, first: int = 0
-) -> Condition:
-    """As `to_sql`, without the values: keep it under `shape(node)`. `first` numbers its names."""
-    compiler = _Compiler(scalars, first)
+def compile_condition(node: Node, rows: Rows, prefix: str = "q", first: int = 0) -> Condition:
+    """As `to_sql`, without the values: keep it under `shape(node)`.
+
+    Its parameters are named `prefix` and a number from `first`.
+    """
+    compiler = _Compiler(rows, prefix, first)
     composed = compiler.node(node)
     return Condition(composed, tuple(compiler.sources))
 
@@ -183,15 +178,16 @@ def _date(value: Any) -> str:
 
 
 class _Compiler:
-    def __init__(self, scalars: Collection[str], first: int) -> None:
+    def __init__(self, rows: Rows, prefix: str, first: int) -> None:
         self.sources: list[tuple[str, int, Make]] = []
-        self._scalars = scalars
+        self._rows = rows
+        self._prefix = prefix
         self._first = first
         self._leaf = -1  # which leaf is being compiled
 
     def _add(self, make: Make, cast: LiteralString) -> sql.Composable:
         """A parameter that is made from the value of the present leaf."""
-        name = f"q{self._first + len(self.sources)}"
+        name = f"{self._prefix}{self._first + len(self.sources)}"
         self.sources.append((name, self._leaf, make))
         return _placeholder(name, cast)
 
@@ -214,42 +210,49 @@ class _Compiler:
 
     def _compare(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
         """`pick` takes the value from the leaf's."""
-        if len(path) == 1 and path[0] in columns.SYSTEM:
+        if self._is_system(path):
             return self._system(path[0], op, kind, pick)
-        if ".".join(path) in self._scalars and kind != "json":
+        if ".".join(path) in self._rows.scalars and kind != "json":
             return self._indexed(path, op, kind, pick)
         if paths.has_index(path) or kind == "json":
             return self._reached(path, op, kind, pick)
         if kind == "null":
-            return self._jsonpath("doc", _null_path(path))
-        return self._jsonpath("doc", _steps(path) + _test(op, kind), _after(pick, _variables))
+            return self._jsonpath(self._rows.doc, _null_path(path))
+        return self._jsonpath(
+            self._rows.doc, _steps(path) + _test(op, kind), _after(pick, _variables)
+        )
 
-    # System fields are columns.
+    # System fields of a table are columns.
+
+    def _is_system(self, path: Path) -> bool:
+        return self._rows.is_table and len(path) == 1 and path[0] in columns.SYSTEM
 
     def _system(self, field: str, op: Operator, kind: str, pick: Make) -> sql.Composable:
         symbol = sql.SQL(_SYMBOLS[op])
+        column = self._rows.column(columns.SYSTEM[field])
         if field in _TIMES:
             if kind != "date":
                 return FALSE
             moment = self._add(_after(pick, _date), "timestamptz")
-            return sql.SQL("{} {} {}").format(sql.SQL(_TIMES[field]), symbol, moment)
+            return sql.SQL("{} {} {}").format(column, symbol, moment)
         if field == "_version":
             if kind != "number":
                 return FALSE
-            return sql.SQL("version {} {}").format(symbol, self._add(_after(pick, str), "numeric"))
+            number = self._add(_after(pick, str), "numeric")
+            return sql.SQL("{} {} {}").format(column, symbol, number)
         if field == "_owner" and kind == "null":
-            return sql.SQL("owner IS NULL")
+            return sql.SQL("{} IS NULL").format(column)
         if kind != "string":
             return FALSE
         text = self._add(pick, "text")
         if field == "_id":
-            return sql.SQL("_id {} {}").format(symbol, text)
-        return sql.SQL("(owner IS NOT NULL AND owner {} {})").format(symbol, text)
+            return sql.SQL("{} {} {}").format(column, symbol, text)
+        return sql.SQL("({0} IS NOT NULL AND {0} {1} {2})").format(column, symbol, text)
 
     # Fields with an index, free of arrays.
 
     def _indexed(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
-        text, number = columns.value_keys(columns.value(path))
+        text, number = columns.value_keys(columns.value(path, self._rows.doc))
         if kind == "null":
             return sql.SQL("({} = '1' AND {} = 0)").format(text, number)
         if kind == "number":
@@ -272,8 +275,8 @@ class _Compiler:
 
     def _reached(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
         """The general case: look at each value that the path reaches."""
-        return sql.SQL("EXISTS (SELECT FROM documents_reach(doc, {}) AS r(v) WHERE {})").format(
-            columns.path_array(path), self._leaf_test(op, kind, pick)
+        return sql.SQL("EXISTS (SELECT FROM documents_reach({}, {}) AS r(v) WHERE {})").format(
+            self._rows.doc, columns.path_array(path), self._leaf_test(op, kind, pick)
         )
 
     def _leaf_test(self, op: Operator, kind: str, pick: Make) -> sql.Composable:
@@ -287,14 +290,16 @@ class _Compiler:
                 " jsonb_array_elements(CASE jsonb_typeof(v) WHEN 'array' THEN v ELSE '[]' END)"
                 " AS e(item) WHERE item = {same})))"
             ).format(same=same)
-        return self._jsonpath("v", "$" + _test(op, kind), _after(pick, _variables))
+        return self._jsonpath(_REACHED, "$" + _test(op, kind), _after(pick, _variables))
 
     def _in(self, path: Path, kinds: list[str]) -> sql.Composable:
         if not kinds:
             return FALSE
-        if path == ("_id",):
-            return sql.SQL("_id = ANY({})").format(self._add(_strings, "text[]"))
-        if ".".join(path) in self._scalars:
+        if self._is_system(path) and path == ("_id",):
+            return sql.SQL("{} = ANY({})").format(
+                self._rows.column("_id"), self._add(_strings, "text[]")
+            )
+        if ".".join(path) in self._rows.scalars:
             return self._indexed_in(path, kinds)
         parts = [
             self._compare(path, "eq", kind, itemgetter(place)) for place, kind in enumerate(kinds)
@@ -302,7 +307,7 @@ class _Compiler:
         return _join(" OR ", parts, FALSE)
 
     def _indexed_in(self, path: Path, kinds: list[str]) -> sql.Composable:
-        text, number = columns.value_keys(columns.value(path))
+        text, number = columns.value_keys(columns.value(path, self._rows.doc))
         parts = [
             self._compare(path, "eq", kind, itemgetter(place))
             for place, kind in enumerate(kinds)
@@ -318,21 +323,21 @@ class _Compiler:
 
     def _exists(self, path: Path) -> sql.Composable:
         if len(path) == 1:
-            if path[0] in columns.SYSTEM:
+            if self._is_system(path):
                 return TRUE
-            return sql.SQL("doc ? {}").format(columns.literal(path[0]))
+            return sql.SQL("({} ? {})").format(self._rows.doc, columns.literal(path[0]))
         if paths.has_index(path):
             return sql.SQL(
-                "EXISTS (SELECT FROM documents_reach(doc, {}) AS r(v) WHERE v IS NOT NULL)"
-            ).format(columns.path_array(path))
-        return self._jsonpath("doc", _steps(path))
+                "EXISTS (SELECT FROM documents_reach({}, {}) AS r(v) WHERE v IS NOT NULL)"
+            ).format(self._rows.doc, columns.path_array(path))
+        return self._jsonpath(self._rows.doc, _steps(path))
 
     def _jsonpath(
-        self, column: LiteralString, path: str, variables: Make | None = None
+        self, column: sql.Composable, path: str, variables: Make | None = None
     ) -> sql.Composable:
         # In silent mode errors (a number against a text) are "no", as they should be.
         return sql.SQL("coalesce(jsonb_path_exists({}, {}::jsonpath, {}, true), false)").format(
-            sql.SQL(column),
+            column,
             columns.literal(path),
             self._add(variables, "jsonb") if variables else sql.SQL("'{}'"),
         )

@@ -11,11 +11,16 @@ from psycopg import sql
 from baas.kernel import db
 from baas.kernel.problems import Problem
 from documents import values, wire
-from documents.query import Parameters, compile_predicate, parse, sort, to_sql
+from documents.query import Parameters, Rows, compile_predicate, parse, sort, to_sql
 from documents.query.paths import reach
 from tests.integration.documents.strategies import DOCUMENTS, FILTERS, SORTS
 
 SELECT = sql.SQL("SELECT " + wire.columns("d") + " FROM d WHERE {} ORDER BY {}")
+
+# The same documents as values that a query made: all their fields are in `doc`.
+SELECT_MADE = sql.SQL(
+    "SELECT id FROM (SELECT _id AS id, {root} AS doc FROM d) AS m WHERE {condition} ORDER BY id"
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,10 @@ def scalars(documents: list[dict[str, Any]], fields: set[str]) -> set[str]:
     return found
 
 
+def table_rows(known: set[str]) -> Rows:
+    return Rows("d", is_table=True, scalars=frozenset(known))
+
+
 def fields_of(filter: Any) -> set[str]:
     if isinstance(filter, list):
         return {field for part in filter for field in fields_of(part)}
@@ -90,9 +99,15 @@ def test_a_filter_finds_the_same_documents(
         expected = [document["_id"] for document in stored if matches(document)]
         for known in (set(), scalars(documents, fields_of(filter))):
             parameters = Parameters()
-            statement = SELECT.format(to_sql(node, parameters, known), sql.SQL("_id"))
+            statement = SELECT.format(to_sql(node, parameters, table_rows(known)), sql.SQL("_id"))
             rows = db.fetch_all(statement, parameters.values)
             assert [row[0] for row in rows] == expected, (filter, known, documents)
+        parameters = Parameters()
+        statement = SELECT_MADE.format(
+            root=table_rows(set()).root, condition=to_sql(node, parameters, Rows("m"))
+        )
+        rows = db.fetch_all(statement, parameters.values)
+        assert [row[0] for row in rows] == expected, (filter, "made rows", documents)
 
 
 @given(documents=st.lists(DOCUMENTS, min_size=2, max_size=8), spec=SORTS, cut=st.integers(0, 7))
@@ -112,13 +127,13 @@ def test_a_sort_has_the_same_order_and_cursors_split_it(
     ids = [document["_id"] for document in expected]
     for known in (set(), scalars(documents, set(spec))):
         parameters = Parameters()
-        statement = SELECT.format(sql.SQL("true"), sort.order_by(order, known))
+        statement = SELECT.format(sql.SQL("true"), sort.order_by(order, table_rows(known)))
         rows = db.fetch_all(statement, parameters.values)
         assert [row[0] for row in rows] == ids, (spec, known)
 
         parameters = Parameters()
         place = sort.position(order, expected[cut])
-        behind = sort.after(order, place, parameters, known)
-        statement = SELECT.format(behind, sort.order_by(order, known))
+        behind = sort.after(order, place, parameters, table_rows(known))
+        statement = SELECT.format(behind, sort.order_by(order, table_rows(known)))
         rows = db.fetch_all(statement, parameters.values)
         assert [row[0] for row in rows] == ids[cut + 1 :], (spec, known, place)
