@@ -112,6 +112,11 @@ ENCRYPTION_KEY = hashlib.blake2b(
 ACCESS_TOKEN_S = env.integer("BAAS_ACCESS_TOKEN_S", 900)
 SESSION_DAYS = env.integer("BAAS_SESSION_DAYS", 30)
 
+# Requests a minute from one address and to one project, unless the project's settings say
+# otherwise; 0 is no limit. Secret keys and operators are exempt.
+RATE_LIMIT_PER_IP = env.integer("BAAS_RATE_LIMIT_PER_IP", 12_000)
+RATE_LIMIT_PER_PROJECT = env.integer("BAAS_RATE_LIMIT_PER_PROJECT", 0)
+
 # Callers who wait for functions, per web process: fewer than its threads, which functions need for
 # what they call back.
 MAX_SYNC_INVOKES = env.integer("BAAS_MAX_SYNC_INVOKES", 16)

@@ -24,7 +24,8 @@ def main(names: list[str]) -> None:
     chosen = names or [*ON_STACK, "invoke", "start"]
     with tempfile.TemporaryDirectory(prefix="baas-bench-") as directory:
         log = Path(directory) / "stack.log"
-        with temporary_stack(log=log) as stack:
+        # One client sends what a thousand would.
+        with temporary_stack({"BAAS_RATE_LIMIT_PER_IP": "0"}, log=log) as stack:
             for name, measure in ON_STACK.items():
                 if name in chosen:
                     print(f"measuring {name} …", file=sys.stderr, flush=True)

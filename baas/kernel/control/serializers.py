@@ -44,6 +44,27 @@ class ProjectWithKey(Project):
     secret_key = serializers.CharField(help_text="Shown once.")
 
 
+class RateLimits(serializers.Serializer[Any]):
+    window_s = serializers.IntegerField(
+        required=False, min_value=1, max_value=3600, help_text="seconds; 60 unless given"
+    )
+    per_ip = serializers.IntegerField(
+        required=False, min_value=0, help_text="requests in a window from one address; 0: no limit"
+    )
+    per_project = serializers.IntegerField(
+        required=False, min_value=0, help_text="requests in a window by all callers; 0: no limit"
+    )
+    limit_privileged = serializers.BooleanField(
+        required=False, help_text="whether secret keys and operators are limited, too"
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError(dict.fromkeys(unknown, "no such setting"))
+        return super().to_internal_value(data)
+
+
 class ProjectSettings(serializers.Serializer[Any]):
     cors_origins = serializers.ListField(
         child=serializers.CharField(max_length=300), required=False
@@ -51,3 +72,4 @@ class ProjectSettings(serializers.Serializer[Any]):
     redirect_urls = serializers.ListField(
         child=serializers.CharField(max_length=2000), required=False
     )
+    rate_limits = RateLimits(required=False)

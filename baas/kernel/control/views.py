@@ -1,7 +1,7 @@
 """The operators' door: `/v1/admin`, the project's settings, health and metrics."""
 
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,12 +13,17 @@ from rest_framework.views import APIView
 from baas.kernel import cursors, health, metrics, operators, projects
 from baas.kernel.control import serializers
 from baas.kernel.events.event import rfc3339
-from baas.kernel.http.django import read_only
+from baas.kernel.http import rate_limits
+from baas.kernel.http.django import kernel_request, read_only
 from baas.kernel.http.views import PrivilegedView
 from baas.kernel.models import Operator, PersonalAccessToken
 from baas.kernel.models import Project as ProjectRow
 from baas.kernel.principals import Principal
 from baas.kernel.problems import FieldError, Invalid, Unauthenticated
+
+# Attempts of one address to log in.
+LOGINS: Final = 20
+LOGIN_WINDOW_S: Final = 300
 
 
 class OperatorAuthentication(BaseAuthentication):
@@ -72,6 +77,8 @@ class LoginView(APIView):
     def post(self, request: DrfRequest) -> Response:
         body = serializers.Login(data=request.data)
         body.is_valid(raise_exception=True)
+        # An Argon2 hash each: neither guessed nor flooded.
+        rate_limits.take(f"login:{kernel_request(request).client_ip}", LOGINS, LOGIN_WINDOW_S)
         return Response({"token": operators.login(**body.validated_data)})
 
 

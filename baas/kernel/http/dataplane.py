@@ -60,6 +60,7 @@ class DataPlane:
             response = door.problem_response(door.as_problem(error), request.request_id)
         headers = response.headers
         headers.append(("X-Request-Id", request.request_id))
+        headers.extend(request.rate_limit_headers)
         if "HTTP_ORIGIN" in environ and method != "OPTIONS":
             headers.extend(door.cors_headers(request))
         body = response.body
@@ -123,6 +124,8 @@ def _serve(route: Route, request: Request, slug: str) -> Response:
     door.enter_project(request, slug)
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or route.idempotency is None or request.method not in _WRITES:
+        return route.handler(request)
+    if route.transactional and "HTTP_X_TRANSACTION" in request.environ:
         return route.handler(request)
     return idempotency.run(
         key=key,

@@ -52,7 +52,7 @@ class RequestMiddleware:
         reply["X-Request-Id"] = ours.request_id
         if not reply.streaming and reply.status_code != 204:
             reply["Content-Length"] = str(len(reply.content))
-        for name, value in door.cors_headers(ours):
+        for name, value in (*ours.rate_limit_headers, *door.cors_headers(ours)):
             reply[name] = value
         match = request.resolver_match
         route = "/" + match.route if match else "unmatched"

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from django.utils.module_loading import import_string
 
 from baas.kernel import context, db, ids, metrics
+from baas.kernel.http import rate_limits
 from baas.kernel.http.request import Request, Response
 from baas.kernel.principals import Principal
 from baas.kernel.problems import (
@@ -63,7 +64,11 @@ def enter_project(request: Request, slug: str) -> None:
     """Set project and principal. Raises NotFound `project_not_found` or Unauthenticated."""
     refuse_nul(request.path)
     request.project = by_slug(slug)
-    request.principal = _authenticate()(request)
+    try:
+        request.principal = _authenticate()(request)
+    finally:  # also of callers whose token is refused
+        if request.method != "OPTIONS":
+            request.rate_limit_headers = rate_limits.admit(request)
     here = context.current()
     context.set_current(
         context.Context(

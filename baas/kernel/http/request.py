@@ -30,6 +30,7 @@ class Request:
         "path",
         "principal",
         "project",
+        "rate_limit_headers",
         "request_id",
     )
 
@@ -40,6 +41,7 @@ class Request:
         self.request_id = request_id
         self.params: dict[str, str] = {}
         self.principal: Principal = ANONYMOUS
+        self.rate_limit_headers: tuple[tuple[str, str], ...] = ()
         self.project: ProjectConfig = ProjectConfig.NONE
         self._body: bytes | None = None
         self._query: dict[str, str] | None = None
