@@ -1,8 +1,909 @@
-"""SQL functions of geometry on the sphere."""
+"""SQL functions of geometry on the sphere.
+
+They calculate as `documents/geo/{vectors,geometry,regions,relations}.py` do, step by step. A
+geometry is a float8[] as `geometry.encode` makes it: for each part its kind (0 point, 1 line,
+2 polygon), the number of its rings, and for each ring the number of its positions and their unit
+vectors; 3, 0 stands between the values of a path that reaches several.
+"""
 
 from django.db import migrations
+
+READING = """
+-- [longitude, latitude, …] as a unit vector, NULL when it is none.
+CREATE FUNCTION documents_geo_position(c jsonb) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    lng numeric;
+    lat numeric;
+    theta float8;
+    phi float8;
+BEGIN
+    IF jsonb_typeof(c) IS DISTINCT FROM 'array' OR jsonb_typeof(c -> 0) IS DISTINCT FROM 'number'
+        OR jsonb_typeof(c -> 1) IS DISTINCT FROM 'number' THEN
+        RETURN NULL;
+    END IF;
+    lng := (c -> 0)::numeric;
+    lat := (c -> 1)::numeric;
+    IF lng < -180 OR lng > 180 OR lat < -90 OR lat > 90 THEN
+        RETURN NULL;
+    END IF;
+    -- A float8 cannot be made of a number that is too small for it.
+    theta := radians(CASE WHEN abs(lng) < 1e-300 THEN 0 ELSE lng END::float8);
+    phi := radians(CASE WHEN abs(lat) < 1e-300 THEN 0 ELSE lat END::float8);
+    RETURN ARRAY[cos(phi) * cos(theta), cos(phi) * sin(theta), sin(phi)];
+END $$;
+
+-- An array of positions as unit vectors, without those that repeat the one before.
+CREATE FUNCTION documents_geo_positions(c jsonb) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    e jsonb;
+    p float8[];
+    r float8[];
+    n int := 0;
+BEGIN
+    IF jsonb_typeof(c) IS DISTINCT FROM 'array' THEN
+        RETURN NULL;
+    END IF;
+    FOR e IN SELECT jsonb_array_elements(c) LOOP
+        p := documents_geo_position(e);
+        IF p IS NULL THEN
+            RETURN NULL;
+        END IF;
+        IF n > 0 THEN
+            IF p[1] = r[n - 2] AND p[2] = r[n - 1] AND p[3] = r[n] THEN
+                CONTINUE;
+            END IF;
+            IF p[1] * r[n - 2] + p[2] * r[n - 1] + p[3] * r[n] <= -1 + 1e-15 THEN
+                RETURN NULL;
+            END IF;
+        END IF;
+        r[n + 1] := p[1];
+        r[n + 2] := p[2];
+        r[n + 3] := p[3];
+        n := n + 3;
+    END LOOP;
+    RETURN r;
+END $$;
+
+-- A polygon's ring, turned so that the smaller part of the sphere is to its left.
+CREATE FUNCTION documents_geo_ring(c jsonb) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    r float8[] := documents_geo_positions(c);
+    n int := cardinality(r);
+    area float8 := 0;
+    x float8; y float8; z float8;
+    ax float8; ay float8; az float8;
+    bx float8; by float8; bz float8;
+    turned float8[];
+BEGIN
+    IF n IS NULL OR n < 12 OR r[1] <> r[n - 2] OR r[2] <> r[n - 1] OR r[3] <> r[n] THEN
+        RETURN NULL;
+    END IF;
+    n := n / 3 - 1;
+    x := r[1]; y := r[2]; z := r[3];
+    bx := r[4]; by := r[5]; bz := r[6];
+    FOR i IN 2 .. n - 1 LOOP
+        ax := bx; ay := by; az := bz;
+        bx := r[3 * i + 1]; by := r[3 * i + 2]; bz := r[3 * i + 3];
+        area := area + 2 * atan2(
+            x * (ay * bz - az * by) + y * (az * bx - ax * bz) + z * (ax * by - ay * bx),
+            1 + (x * ax + y * ay + z * az) + (ax * bx + ay * by + az * bz)
+                + (bx * x + by * y + bz * z)
+        );
+    END LOOP;
+    WHILE area < 0 LOOP
+        area := area + 4 * pi();
+    END LOOP;
+    WHILE area > 4 * pi() LOOP
+        area := area - 4 * pi();
+    END LOOP;
+    IF area > 2 * pi() + 1e-9 THEN
+        FOR i IN REVERSE n - 1 .. 0 LOOP
+            turned[3 * (n - 1 - i) + 1] := r[3 * i + 1];
+            turned[3 * (n - 1 - i) + 2] := r[3 * i + 2];
+            turned[3 * (n - 1 - i) + 3] := r[3 * i + 3];
+        END LOOP;
+        RETURN n::float8 || turned;
+    END IF;
+    RETURN n::float8 || r[1 : 3 * n];
+END $$;
+
+CREATE FUNCTION documents_geo_part(kind text, c jsonb) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    r float8[];
+    rings float8[] := '{}';
+    e jsonb;
+BEGIN
+    IF kind = 'Point' THEN
+        r := documents_geo_position(c);
+        RETURN CASE WHEN r IS NOT NULL THEN '{0,1,1}'::float8[] || r END;
+    ELSIF kind = 'LineString' THEN
+        r := documents_geo_positions(c);
+        RETURN CASE WHEN cardinality(r) > 3
+            THEN ARRAY[1, 1, cardinality(r) / 3]::float8[] || r END;
+    ELSIF kind = 'Polygon' AND jsonb_typeof(c) = 'array' AND c <> '[]' THEN
+        FOR e IN SELECT jsonb_array_elements(c) LOOP
+            r := documents_geo_ring(e);
+            IF r IS NULL THEN
+                RETURN NULL;
+            END IF;
+            rings := rings || r;
+        END LOOP;
+        RETURN ARRAY[2, jsonb_array_length(c)]::float8[] || rings;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A GeoJSON object or a legacy pair; NULL when it is neither.
+CREATE FUNCTION documents_geo(v jsonb) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    kind text;
+    inner_kind text;
+    members jsonb;
+    e jsonb;
+    r float8[];
+    parts float8[] := '{}';
+BEGIN
+    IF jsonb_typeof(v) IS DISTINCT FROM 'object' THEN
+        r := documents_geo_position(v);
+        RETURN CASE WHEN r IS NOT NULL THEN '{0,1,1}'::float8[] || r END;
+    END IF;
+    IF v ? 'crs' AND NOT coalesce(
+        v #>> '{crs,type}' = 'name' AND v #>> '{crs,properties,name}' IN
+            ('urn:ogc:def:crs:OGC:1.3:CRS84', 'EPSG:4326'), false) THEN
+        RETURN NULL;
+    END IF;
+    kind := v ->> 'type';
+    IF kind IN ('Point', 'LineString', 'Polygon') THEN
+        RETURN documents_geo_part(kind, v -> 'coordinates');
+    ELSIF kind IN ('MultiPoint', 'MultiLineString', 'MultiPolygon') THEN
+        inner_kind := substr(kind, 6);
+        members := v -> 'coordinates';
+    ELSIF kind = 'GeometryCollection' THEN
+        members := v -> 'geometries';
+    END IF;
+    IF jsonb_typeof(members) IS DISTINCT FROM 'array' OR members = '[]' THEN
+        RETURN NULL;
+    END IF;
+    FOR e IN SELECT jsonb_array_elements(members) LOOP
+        IF inner_kind IS NOT NULL THEN
+            r := documents_geo_part(inner_kind, e);
+        ELSIF jsonb_typeof(e) = 'object' AND e ->> 'type' <> 'GeometryCollection' THEN
+            r := documents_geo(e);
+        ELSE
+            r := NULL;
+        END IF;
+        IF r IS NULL THEN
+            RETURN NULL;
+        END IF;
+        parts := parts || r;
+    END LOOP;
+    RETURN parts;
+END $$;
+
+-- All geometries that a path reaches, an array of them opened; NULL when there is none.
+CREATE FUNCTION documents_geo_at(doc jsonb, path text[]) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    e jsonb;
+    r float8[];
+    found float8[];
+BEGIN
+    IF cardinality(path) = 1 AND jsonb_typeof(doc -> path[1]) IS DISTINCT FROM 'array' THEN
+        RETURN documents_geo(doc -> path[1]);
+    END IF;
+    FOR v IN SELECT documents_reach(doc, path) LOOP
+        FOR e IN SELECT v UNION ALL SELECT jsonb_array_elements(
+            CASE WHEN jsonb_typeof(v) = 'array' THEN v ELSE '[]' END
+        ) LOOP
+            r := documents_geo(e);
+            IF r IS NOT NULL THEN
+                found := CASE WHEN found IS NULL THEN r ELSE found || '{3,0}'::float8[] || r END;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN found;
+END $$;
+
+-- Where the part behind the one at this place begins.
+CREATE FUNCTION documents_geo_next(g float8[], at int) RETURNS int
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    place int := at + 2;
+BEGIN
+    FOR i IN 1 .. g[at + 1]::int LOOP
+        place := place + 1 + 3 * g[place]::int;
+    END LOOP;
+    RETURN place;
+END $$;
+
+-- The arcs of a part; none of a point.
+CREATE FUNCTION documents_geo_arcs(
+    g float8[], at int,
+    OUT ax float8, OUT ay float8, OUT az float8, OUT bx float8, OUT by float8, OUT bz float8
+) RETURNS SETOF record
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    place int := at + 2;
+    n int;
+BEGIN
+    IF g[at] = 0 OR g[at] = 3 THEN
+        RETURN;
+    END IF;
+    FOR ring IN 1 .. g[at + 1]::int LOOP
+        n := g[place]::int;
+        IF g[at] = 2 THEN
+            bx := g[place + 3 * n - 2]; by := g[place + 3 * n - 1]; bz := g[place + 3 * n];
+        END IF;
+        FOR i IN 0 .. n - 1 LOOP
+            ax := bx; ay := by; az := bz;
+            bx := g[place + 3 * i + 1]; by := g[place + 3 * i + 2]; bz := g[place + 3 * i + 3];
+            IF ax IS NOT NULL THEN
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+        place := place + 1 + 3 * n;
+    END LOOP;
+END $$;
+"""
+
+ARCS = """
+CREATE FUNCTION documents_geo_angle(
+    ax float8, ay float8, az float8, bx float8, by float8, bz float8
+) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    x float8 := ay * bz - az * by;
+    y float8 := az * bx - ax * bz;
+    z float8 := ax * by - ay * bx;
+BEGIN
+    RETURN atan2(sqrt(x * x + y * y + z * z), ax * bx + ay * by + az * bz);
+END $$;
+
+CREATE FUNCTION documents_geo_on_arc(
+    px float8, py float8, pz float8,
+    ax float8, ay float8, az float8, bx float8, by float8, bz float8
+) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    nx float8; ny float8; nz float8;
+    s float8;
+BEGIN
+    IF (px - ax) * (px - ax) + (py - ay) * (py - ay) + (pz - az) * (pz - az) <= 1e-20
+        OR (px - bx) * (px - bx) + (py - by) * (py - by) + (pz - bz) * (pz - bz) <= 1e-20
+    THEN
+        RETURN true;
+    END IF;
+    nx := ay * bz - az * by; ny := az * bx - ax * bz; nz := ax * by - ay * bx;
+    s := px * nx + py * ny + pz * nz;
+    IF s * s > 1e-20 * (nx * nx + ny * ny + nz * nz) THEN
+        RETURN false;
+    END IF;
+    RETURN (ny * az - nz * ay) * px + (nz * ax - nx * az) * py + (nx * ay - ny * ax) * pz > 0
+        AND (by * nz - bz * ny) * px + (bz * nx - bx * nz) * py + (bx * ny - by * nx) * pz > 0;
+END $$;
+
+CREATE FUNCTION documents_geo_to_arc(
+    px float8, py float8, pz float8,
+    ax float8, ay float8, az float8, bx float8, by float8, bz float8
+) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    nx float8 := ay * bz - az * by;
+    ny float8 := az * bx - ax * bz;
+    nz float8 := ax * by - ay * bx;
+    x float8; y float8; z float8;
+BEGIN
+    IF (ny * az - nz * ay) * px + (nz * ax - nx * az) * py + (nx * ay - ny * ax) * pz > 0
+        AND (by * nz - bz * ny) * px + (bz * nx - bx * nz) * py + (bx * ny - by * nx) * pz > 0
+    THEN
+        x := py * nz - pz * ny; y := pz * nx - px * nz; z := px * ny - py * nx;
+        RETURN atan2(abs(px * nx + py * ny + pz * nz), sqrt(x * x + y * y + z * z));
+    END IF;
+    RETURN least(
+        documents_geo_angle(px, py, pz, ax, ay, az), documents_geo_angle(px, py, pz, bx, by, bz)
+    );
+END $$;
+
+-- Where the arcs a-b and c-d cross each other's inside; not a unit vector.
+CREATE FUNCTION documents_geo_crossing(
+    ax float8, ay float8, az float8, bx float8, by float8, bz float8,
+    cx float8, cy float8, cz float8, dx float8, dy float8, dz float8
+) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    nx float8 := ay * bz - az * by;
+    ny float8 := az * bx - ax * bz;
+    nz float8 := ax * by - ay * bx;
+    c float8 := nx * cx + ny * cy + nz * cz;
+    d float8 := nx * dx + ny * dy + nz * dz;
+    x float8; y float8; z float8;
+BEGIN
+    IF (c >= 0) = (d >= 0) THEN
+        RETURN NULL;
+    END IF;
+    c := abs(c);
+    d := abs(d);
+    x := cx * d + dx * c; y := cy * d + dy * c; z := cz * d + dz * c;
+    IF (ay * z - az * y) * nx + (az * x - ax * z) * ny + (ax * y - ay * x) * nz > 0
+        AND (y * bz - z * by) * nx + (z * bx - x * bz) * ny + (x * by - y * bx) * nz > 0 THEN
+        RETURN ARRAY[x, y, z];
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+
+REGIONS = """
+-- 1 inside of the ring at this place, 0 on it, -1 outside: see documents.geo.regions.side.
+CREATE FUNCTION documents_geo_side(
+    g float8[], place int, px float8, py float8, pz float8
+) RETURNS int
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    n int := g[place]::int;
+    ax float8; ay float8; az float8;
+    bx float8 := g[place + 3 * n - 2];
+    by float8 := g[place + 3 * n - 1];
+    bz float8 := g[place + 3 * n];
+    nx float8; ny float8; nz float8;
+    s float8; far float8;
+    best float8 := -1; best_s float8 := 0; best_i int := 0;
+    mx float8; my float8; mz float8;
+    qx float8; qy float8; qz float8;
+    x float8; y float8; z float8;
+    a float8; b float8;
+    inside boolean;
+BEGIN
+    FOR i IN 0 .. n - 1 LOOP
+        ax := bx; ay := by; az := bz;
+        bx := g[place + 3 * i + 1]; by := g[place + 3 * i + 2]; bz := g[place + 3 * i + 3];
+        IF documents_geo_on_arc(px, py, pz, ax, ay, az, bx, by, bz) THEN
+            RETURN 0;
+        END IF;
+        nx := ay * bz - az * by; ny := az * bx - ax * bz; nz := ax * by - ay * bx;
+        s := px * nx + py * ny + pz * nz;
+        far := s * s / (nx * nx + ny * ny + nz * nz);
+        IF far > best THEN
+            best := far; best_s := s; best_i := i;
+            mx := ax + bx; my := ay + by; mz := az + bz;
+        END IF;
+    END LOOP;
+    s := sqrt(mx * mx + my * my + mz * mz);
+    mx := mx / s; my := my / s; mz := mz / s;
+    qx := my * pz - mz * py; qy := mz * px - mx * pz; qz := mx * py - my * px;
+    inside := best_s > 0;
+    bx := g[place + 3 * n - 2]; by := g[place + 3 * n - 1]; bz := g[place + 3 * n];
+    b := qx * bx + qy * by + qz * bz;
+    FOR i IN 0 .. n - 1 LOOP
+        ax := bx; ay := by; az := bz; a := b;
+        bx := g[place + 3 * i + 1]; by := g[place + 3 * i + 2]; bz := g[place + 3 * i + 3];
+        b := qx * bx + qy * by + qz * bz;
+        IF i <> best_i AND (a >= 0) <> (b >= 0) THEN
+            x := ax * abs(b) + bx * abs(a);
+            y := ay * abs(b) + by * abs(a);
+            z := az * abs(b) + bz * abs(a);
+            IF (my * z - mz * y) * qx + (mz * x - mx * z) * qy + (mx * y - my * x) * qz > 0
+                AND (y * pz - z * py) * qx + (z * px - x * pz) * qy + (x * py - y * px) * qz > 0
+            THEN
+                inside := NOT inside;
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN CASE WHEN inside THEN 1 ELSE -1 END;
+END $$;
+
+-- The same of a polygon with its holes.
+CREATE FUNCTION documents_geo_side_of_polygon(
+    g float8[], at int, px float8, py float8, pz float8
+) RETURNS int
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    place int := at + 2;
+    found int := documents_geo_side(g, place, px, py, pz);
+BEGIN
+    IF found <= 0 THEN
+        RETURN found;
+    END IF;
+    FOR hole IN 2 .. g[at + 1]::int LOOP
+        place := place + 1 + 3 * g[place]::int;
+        found := documents_geo_side(g, place, px, py, pz);
+        IF found >= 0 THEN
+            RETURN -found;
+        END IF;
+    END LOOP;
+    RETURN 1;
+END $$;
+"""
+
+RELATIONS = """
+-- Whether the arc a-b is in the polygon at this place: the middle of each piece between two
+-- meetings with the border must be.
+CREATE FUNCTION documents_geo_arc_within(
+    ax float8, ay float8, az float8, bx float8, by float8, bz float8, g float8[], at int
+) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    cx float8; cy float8; cz float8; dx float8; dy float8; dz float8;
+    met float8[];
+    size float8;
+    -- angle from a, and the point
+    cuts float8[] := ARRAY[[0, ax, ay, az],
+        [documents_geo_angle(ax, ay, az, bx, by, bz), bx, by, bz]];
+    t float8; x float8; y float8; z float8;
+    before float8; ux float8; uy float8; uz float8;
+BEGIN
+    FOR cx, cy, cz, dx, dy, dz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        IF documents_geo_on_arc(cx, cy, cz, ax, ay, az, bx, by, bz) THEN
+            cuts := cuts || ARRAY[documents_geo_angle(ax, ay, az, cx, cy, cz), cx, cy, cz];
+        END IF;
+        met := documents_geo_crossing(ax, ay, az, bx, by, bz, cx, cy, cz, dx, dy, dz);
+        IF met IS NOT NULL THEN
+            size := sqrt(met[1] * met[1] + met[2] * met[2] + met[3] * met[3]);
+            x := met[1] / size; y := met[2] / size; z := met[3] / size;
+            cuts := cuts || ARRAY[documents_geo_angle(ax, ay, az, x, y, z), x, y, z];
+        END IF;
+    END LOOP;
+    FOR t, x, y, z IN
+        SELECT cuts[i][1], cuts[i][2], cuts[i][3], cuts[i][4]
+        FROM generate_series(1, array_length(cuts, 1)) AS i ORDER BY 1, 2, 3, 4
+    LOOP
+        IF t - before > 2 * 1e-10 THEN
+            cx := ux + x; cy := uy + y; cz := uz + z;
+            size := sqrt(cx * cx + cy * cy + cz * cz);
+            IF documents_geo_side_of_polygon(g, at, cx / size, cy / size, cz / size) < 0 THEN
+                RETURN false;
+            END IF;
+        END IF;
+        before := t; ux := x; uy := y; uz := z;
+    END LOOP;
+    RETURN true;
+END $$;
+
+-- Whether the part of g at `at` is in the polygon of q at `place`.
+CREATE FUNCTION documents_geo_part_within(g float8[], at int, q float8[], place int)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    size float8;
+BEGIN
+    IF g[at] = 0 THEN
+        RETURN documents_geo_side_of_polygon(q, place, g[at + 3], g[at + 4], g[at + 5]) >= 0;
+    END IF;
+    FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        IF NOT documents_geo_arc_within(ax, ay, az, bx, by, bz, q, place) THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    IF g[at] = 2 THEN
+        FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(q, place) LOOP
+            IF documents_geo_side_of_polygon(g, at, ax, ay, az) > 0 THEN
+                RETURN false;
+            END IF;
+            bx := ax + bx; by := ay + by; bz := az + bz;
+            size := sqrt(bx * bx + by * by + bz * bz);
+            IF documents_geo_side_of_polygon(g, at, bx / size, by / size, bz / size) > 0 THEN
+                RETURN false;
+            END IF;
+        END LOOP;
+    END IF;
+    RETURN true;
+END $$;
+
+-- Whether one of the values in g is, with all its parts, within the polygons of q.
+CREATE FUNCTION documents_geo_within(g float8[], q float8[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    at int := 1;
+    place int;
+    good boolean := true;
+BEGIN
+    IF g IS NULL THEN
+        RETURN false;
+    END IF;
+    WHILE at <= cardinality(g) LOOP
+        IF g[at] = 3 THEN
+            IF good THEN
+                RETURN true;
+            END IF;
+            good := true;
+        ELSIF good THEN
+            good := false;
+            place := 1;
+            WHILE NOT good AND place <= cardinality(q) LOOP
+                good := q[place] = 2 AND documents_geo_part_within(g, at, q, place);
+                place := documents_geo_next(q, place);
+            END LOOP;
+        END IF;
+        at := documents_geo_next(g, at);
+    END LOOP;
+    RETURN good;
+END $$;
+
+-- Whether the part of g at this place has the point.
+CREATE FUNCTION documents_geo_has(g float8[], at int, px float8, py float8, pz float8)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+BEGIN
+    IF g[at] = 0 THEN
+        RETURN documents_geo_angle(g[at + 3], g[at + 4], g[at + 5], px, py, pz) <= 1e-10;
+    ELSIF g[at] = 2 THEN
+        RETURN documents_geo_side_of_polygon(g, at, px, py, pz) >= 0;
+    END IF;
+    FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        IF documents_geo_on_arc(px, py, pz, ax, ay, az, bx, by, bz) THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+
+CREATE FUNCTION documents_geo_parts_meet(g float8[], at int, q float8[], place int)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    cx float8; cy float8; cz float8; dx float8; dy float8; dz float8;
+BEGIN
+    IF g[at] = 0 THEN
+        RETURN documents_geo_has(q, place, g[at + 3], g[at + 4], g[at + 5]);
+    ELSIF q[place] = 0 THEN
+        RETURN documents_geo_has(g, at, q[place + 3], q[place + 4], q[place + 5]);
+    END IF;
+    IF q[place] = 2 AND documents_geo_has(q, place, g[at + 3], g[at + 4], g[at + 5]) THEN
+        RETURN true;
+    ELSIF g[at] = 2 AND documents_geo_has(g, at, q[place + 3], q[place + 4], q[place + 5]) THEN
+        RETURN true;
+    END IF;
+    FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        FOR cx, cy, cz, dx, dy, dz IN SELECT * FROM documents_geo_arcs(q, place) LOOP
+            IF documents_geo_crossing(ax, ay, az, bx, by, bz, cx, cy, cz, dx, dy, dz) IS NOT NULL
+                OR documents_geo_on_arc(ax, ay, az, cx, cy, cz, dx, dy, dz)
+                OR documents_geo_on_arc(bx, by, bz, cx, cy, cz, dx, dy, dz)
+                OR documents_geo_on_arc(cx, cy, cz, ax, ay, az, bx, by, bz)
+                OR documents_geo_on_arc(dx, dy, dz, ax, ay, az, bx, by, bz) THEN
+                RETURN true;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN false;
+END $$;
+
+CREATE FUNCTION documents_geo_intersects(g float8[], q float8[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    at int := 1;
+    place int;
+BEGIN
+    IF g IS NULL THEN
+        RETURN false;
+    END IF;
+    WHILE at <= cardinality(g) LOOP
+        IF g[at] <> 3 THEN
+            place := 1;
+            WHILE place <= cardinality(q) LOOP
+                IF documents_geo_parts_meet(g, at, q, place) THEN
+                    RETURN true;
+                END IF;
+                place := documents_geo_next(q, place);
+            END LOOP;
+        END IF;
+        at := documents_geo_next(g, at);
+    END LOOP;
+    RETURN false;
+END $$;
+
+-- The angle between a point and the nearest point of g; NULL when g is none.
+CREATE FUNCTION documents_geo_distance(g float8[], p float8[]) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    at int := 1;
+    px float8 := p[1];
+    py float8 := p[2];
+    pz float8 := p[3];
+    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    nearest float8;
+BEGIN
+    IF g IS NULL THEN
+        RETURN NULL;
+    END IF;
+    WHILE at <= cardinality(g) LOOP
+        IF g[at] = 0 THEN
+            nearest := least(nearest,
+                documents_geo_angle(px, py, pz, g[at + 3], g[at + 4], g[at + 5]));
+        ELSIF g[at] = 2 AND documents_geo_side_of_polygon(g, at, px, py, pz) >= 0 THEN
+            RETURN 0;
+        ELSE
+            FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+                nearest := least(nearest,
+                    documents_geo_to_arc(px, py, pz, ax, ay, az, bx, by, bz));
+            END LOOP;
+        END IF;
+        at := documents_geo_next(g, at);
+    END LOOP;
+    RETURN nearest;
+END $$;
+
+-- Whether one of the values in g is within the circle around p: [x, y, z, radius as an angle].
+CREATE FUNCTION documents_geo_within_cap(g float8[], p float8[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    at int := 1;
+    good boolean := true;
+    px float8 := p[1];
+    py float8 := p[2];
+    pz float8 := p[3];
+    radius float8 := p[4];
+    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+BEGIN
+    IF g IS NULL THEN
+        RETURN false;
+    END IF;
+    WHILE at <= cardinality(g) LOOP
+        IF g[at] = 3 THEN
+            IF good THEN
+                RETURN true;
+            END IF;
+            good := true;
+        ELSIF g[at] = 0 THEN
+            good := good AND
+                documents_geo_angle(g[at + 3], g[at + 4], g[at + 5], px, py, pz) <= radius + 1e-10;
+        ELSIF good THEN
+            -- The farthest point of an arc is the nearest to the opposite of the centre.
+            FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+                IF pi() - documents_geo_to_arc(-px, -py, -pz, ax, ay, az, bx, by, bz)
+                    > radius + 1e-10 THEN
+                    good := false;
+                    EXIT;
+                END IF;
+            END LOOP;
+            good := good AND (radius >= pi() OR g[at] <> 2
+                OR documents_geo_side_of_polygon(g, at, -px, -py, -pz) < 0);
+        END IF;
+        at := documents_geo_next(g, at);
+    END LOOP;
+    RETURN good;
+END $$;
+"""
+
+# What is between two corners of the box bulges out of it, by the height of the arc at most; and
+# the inside of a polygon reaches farther than its border only to where an axis leaves the sphere.
+COVER = """
+-- The lower and the upper corner of a box around g.
+CREATE FUNCTION documents_geo_cover(g float8[]) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    at int := 1;
+    lx float8 := 2; ly float8 := 2; lz float8 := 2;
+    ux float8 := -2; uy float8 := -2; uz float8 := -2;
+    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    bulge float8;
+BEGIN
+    WHILE at <= cardinality(g) LOOP
+        IF g[at] = 0 THEN
+            lx := least(lx, g[at + 3]); ux := greatest(ux, g[at + 3]);
+            ly := least(ly, g[at + 4]); uy := greatest(uy, g[at + 4]);
+            lz := least(lz, g[at + 5]); uz := greatest(uz, g[at + 5]);
+        ELSE
+            FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+                bulge := 1 - cos(documents_geo_angle(ax, ay, az, bx, by, bz) / 2);
+                lx := least(lx, ax - bulge, bx - bulge); ux := greatest(ux, ax + bulge, bx + bulge);
+                ly := least(ly, ay - bulge, by - bulge); uy := greatest(uy, ay + bulge, by + bulge);
+                lz := least(lz, az - bulge, bz - bulge); uz := greatest(uz, az + bulge, bz + bulge);
+            END LOOP;
+            IF g[at] = 2 THEN
+                IF documents_geo_side_of_polygon(g, at, 1, 0, 0) >= 0 THEN ux := 1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, 1, 0) >= 0 THEN uy := 1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, 0, 1) >= 0 THEN uz := 1; END IF;
+                IF documents_geo_side_of_polygon(g, at, -1, 0, 0) >= 0 THEN lx := -1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, -1, 0) >= 0 THEN ly := -1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, 0, -1) >= 0 THEN lz := -1; END IF;
+            END IF;
+        END IF;
+        at := documents_geo_next(g, at);
+    END LOOP;
+    RETURN ARRAY[lx, ly, lz, ux, uy, uz];
+END $$;
+"""
+
+FLAT = """
+-- The points [x, y] that a path reaches, one after the other: legacy pairs and GeoJSON points.
+CREATE FUNCTION documents_flat_at(doc jsonb, path text[]) RETURNS float8[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    e jsonb;
+    x numeric;
+    y numeric;
+    found float8[] := '{}';
+BEGIN
+    FOR v IN SELECT documents_reach(doc, path) LOOP
+        FOR e IN SELECT v UNION ALL SELECT jsonb_array_elements(
+            CASE WHEN jsonb_typeof(v) = 'array' THEN v ELSE '[]' END
+        ) LOOP
+            IF jsonb_typeof(e) = 'object' THEN
+                CONTINUE WHEN e ->> 'type' IS DISTINCT FROM 'Point' OR documents_geo(e) IS NULL;
+                e := e -> 'coordinates';
+            END IF;
+            IF jsonb_typeof(e) = 'array' AND jsonb_typeof(e -> 0) = 'number'
+                AND jsonb_typeof(e -> 1) = 'number' THEN
+                x := (e -> 0)::numeric;
+                y := (e -> 1)::numeric;
+                IF abs(x) <= 1e100 AND abs(y) <= 1e100 THEN
+                    found := found
+                        || CASE WHEN abs(x) < 1e-300 THEN 0 ELSE x END::float8
+                        || CASE WHEN abs(y) < 1e-300 THEN 0 ELSE y END::float8;
+                END IF;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN found;
+END $$;
+
+-- Of points x, y, …: whether one is in the box [x1, y1, x2, y2] (lower, upper corner).
+CREATE FUNCTION documents_flat_in_box(p float8[], q float8[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+BEGIN
+    FOR i IN 1 .. cardinality(p) / 2 LOOP
+        IF p[2 * i - 1] BETWEEN q[1] AND q[3] AND p[2 * i] BETWEEN q[2] AND q[4] THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+
+CREATE FUNCTION documents_flat_distance(p float8[], q float8[]) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    nearest float8;
+    x float8; y float8;
+BEGIN
+    FOR i IN 1 .. cardinality(p) / 2 LOOP
+        x := p[2 * i - 1] - q[1]; y := p[2 * i] - q[2];
+        nearest := least(nearest, sqrt(x * x + y * y));
+    END LOOP;
+    RETURN nearest;
+END $$;
+
+-- Whether one of the points is in the polygon with the corners q, or on its border.
+CREATE FUNCTION documents_flat_in_polygon(p float8[], q float8[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    n int := cardinality(q) / 2;
+    x float8; y float8;
+    ax float8; ay float8; bx float8; by float8;
+    turn float8;
+    inside boolean;
+BEGIN
+    FOR i IN 1 .. cardinality(p) / 2 LOOP
+        x := p[2 * i - 1]; y := p[2 * i];
+        inside := false;
+        bx := q[2 * n - 1]; by := q[2 * n];
+        FOR j IN 1 .. n LOOP
+            ax := bx; ay := by;
+            bx := q[2 * j - 1]; by := q[2 * j];
+            turn := (bx - ax) * (y - ay) - (by - ay) * (x - ax);
+            IF turn = 0 AND x BETWEEN least(ax, bx) AND greatest(ax, bx)
+                AND y BETWEEN least(ay, by) AND greatest(ay, by) THEN
+                RETURN true;
+            END IF;
+            IF (ay > y) <> (by > y) AND (turn > 0) = (by > ay) THEN
+                inside := NOT inside;
+            END IF;
+        END LOOP;
+        IF inside THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+"""
+
+# Only where the extension `cube` can be had. An index is built and a dump is loaded without the
+# schemas of extensions in sight, so this function brings its own search path along.
+SETUP = """
+CREATE FUNCTION documents_geo_setup() RETURNS void
+LANGUAGE plpgsql
+AS $setup$
+BEGIN
+    IF to_regprocedure('documents_geo_box(jsonb, text[])') IS NOT NULL THEN
+        RETURN;
+    END IF;
+    CREATE EXTENSION IF NOT EXISTS cube;
+    CREATE FUNCTION documents_geo_box(doc jsonb, path text[]) RETURNS cube
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path FROM CURRENT
+    AS $$
+    DECLARE
+        g float8[] := documents_geo_at(doc, path);
+        c float8[];
+    BEGIN
+        IF g IS NULL THEN
+            RETURN NULL;
+        END IF;
+        c := documents_geo_cover(g);
+        RETURN cube(c[1:3], c[4:6]);
+    END $$;
+END $setup$;
+
+DO $$
+BEGIN
+    PERFORM documents_geo_setup();
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
+    RAISE NOTICE 'no geo indexes: %', SQLERRM;
+END $$;
+"""
+
+FORWARD = READING + ARCS + REGIONS + RELATIONS + COVER + FLAT + SETUP
+_NINE = "float8, float8, float8, float8, float8, float8, float8, float8, float8"
+BACKWARD = f"""
+DROP FUNCTION IF EXISTS documents_geo_box(jsonb, text[]);
+DROP FUNCTION documents_geo_setup();
+DROP FUNCTION documents_flat_in_polygon(float8[], float8[]);
+DROP FUNCTION documents_flat_distance(float8[], float8[]);
+DROP FUNCTION documents_flat_in_box(float8[], float8[]);
+DROP FUNCTION documents_flat_at(jsonb, text[]);
+DROP FUNCTION documents_geo_cover(float8[]);
+DROP FUNCTION documents_geo_within_cap(float8[], float8[]);
+DROP FUNCTION documents_geo_distance(float8[], float8[]);
+DROP FUNCTION documents_geo_intersects(float8[], float8[]);
+DROP FUNCTION documents_geo_parts_meet(float8[], int, float8[], int);
+DROP FUNCTION documents_geo_has(float8[], int, float8, float8, float8);
+DROP FUNCTION documents_geo_within(float8[], float8[]);
+DROP FUNCTION documents_geo_part_within(float8[], int, float8[], int);
+DROP FUNCTION documents_geo_arc_within(
+    float8, float8, float8, float8, float8, float8, float8[], int);
+DROP FUNCTION documents_geo_side_of_polygon(float8[], int, float8, float8, float8);
+DROP FUNCTION documents_geo_side(float8[], int, float8, float8, float8);
+DROP FUNCTION documents_geo_crossing({_NINE}, float8, float8, float8);
+DROP FUNCTION documents_geo_to_arc({_NINE});
+DROP FUNCTION documents_geo_on_arc({_NINE});
+DROP FUNCTION documents_geo_angle(float8, float8, float8, float8, float8, float8);
+DROP FUNCTION documents_geo_arcs(float8[], int);
+DROP FUNCTION documents_geo_next(float8[], int);
+DROP FUNCTION documents_geo_at(jsonb, text[]);
+DROP FUNCTION documents_geo(jsonb);
+DROP FUNCTION documents_geo_part(text, jsonb);
+DROP FUNCTION documents_geo_ring(jsonb);
+DROP FUNCTION documents_geo_positions(jsonb);
+DROP FUNCTION documents_geo_position(jsonb);
+"""
 
 
 class Migration(migrations.Migration):
     dependencies = [("baas_documents", "0004_expressions")]
-    operations = []
+    operations = [migrations.RunSQL(FORWARD, BACKWARD)]

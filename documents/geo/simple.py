@@ -1,0 +1,26 @@
+"""Whether a polygon is one: its edges meet at their ends only. Pure."""
+
+from documents.geo.geometry import Polygon, edges
+from documents.geo.vectors import Vector, crossing
+
+
+def is_simple(polygon: Polygon) -> bool:
+    """False when two edges (of one ring, or of two) cross each other.
+
+    A sweep along x: each edge is looked at beside those only that reach as far.
+    """
+    reaching: list[tuple[float, Vector, Vector]] = []
+    for start, end, a, b in sorted(_span(a, b) for ring in polygon.rings for a, b in edges(ring)):
+        reaching = [edge for edge in reaching if edge[0] >= start]
+        for _, c, d in reaching:
+            if a not in (c, d) and b not in (c, d) and crossing(a, b, c, d) is not None:
+                return False
+        reaching.append((end, a, b))
+    return True
+
+
+def _span(a: Vector, b: Vector) -> tuple[float, float, Vector, Vector]:
+    """From where to where an edge goes in x; in its middle it bulges out of its ends' span."""
+    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    bulge = (x * x + y * y + z * z) / 4
+    return min(a[0], b[0]) - bulge, max(a[0], b[0]) + bulge, a, b

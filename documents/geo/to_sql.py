@@ -1,0 +1,129 @@
+"""Back end two: a geo test as a condition on rows, distances as expressions.
+
+Every condition is true or false, never NULL. A field with a geo index (`Rows.geo`) is first
+looked for by its box.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, LiteralString, TypeAlias, assert_never
+
+from psycopg import sql
+
+from documents.geo.ast import (
+    Geo,
+    Intersects,
+    Near,
+    NearFlat,
+    Test,
+    Within,
+    WithinBox,
+    WithinCap,
+    WithinCircle,
+    WithinCorners,
+)
+from documents.geo.cover import cover
+from documents.geo.geometry import encode
+from documents.query import columns
+from documents.query.rows import Rows
+
+# Adds a parameter that is made of the test, with its type; gives its placeholder.
+Add: TypeAlias = Callable[[Callable[[Any], Any], LiteralString], sql.Composable]
+
+
+def condition(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
+    """The same text for all tests of the same `shape`."""
+    exact = _exact(geo, rows, add)
+    if ".".join(geo.path) not in rows.geo or cover(geo.test) is None:
+        return exact
+    return sql.SQL("({} && {} AND {})").format(
+        box(rows, geo.path), add(_cube_of_cover, "cube"), exact
+    )
+
+
+def shape(geo: Geo) -> tuple[Any, ...]:
+    """What is the same for all tests that compile to the same text."""
+    has_limit = isinstance(geo.test, Near | NearFlat) and geo.test.most < inf
+    return (geo.path, type(geo.test), has_limit, cover(geo.test) is None)
+
+
+def box(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
+    """What a geo index is built on."""
+    return sql.SQL("documents_geo_box({}, {})").format(rows.doc, columns.path_array(path))
+
+
+def distance_sql(rows: Rows, path: tuple[str, ...], test: Near | NearFlat) -> sql.Composable:
+    """The distance as float8 (radians, in the plane degrees); NULL where there is no geometry."""
+    function, found, point = _DISTANCES[type(test)]
+    return sql.SQL("{}({}, {})").format(
+        sql.SQL(function),
+        found(rows, path),
+        sql.SQL("ARRAY[{}]::float8[]").format(
+            sql.SQL(", ").join([sql.Literal(each) for each in point(test)])
+        ),
+    )
+
+
+def _point(test: Any) -> list[float]:
+    return list(test.point)
+
+
+def _on_earth(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
+    return sql.SQL("documents_geo_at({}, {})").format(rows.doc, columns.path_array(path))
+
+
+def _flat(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
+    return sql.SQL("documents_flat_at({}, {})").format(rows.doc, columns.path_array(path))
+
+
+_DISTANCES: dict[type, tuple[LiteralString, Any, Any]] = {
+    Near: ("documents_geo_distance", _on_earth, _point),
+    NearFlat: ("documents_flat_distance", _flat, _point),
+}
+
+
+def _exact(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
+    earth, flat = _on_earth(rows, geo.path), _flat(rows, geo.path)
+    match geo.test:
+        case Within():
+            return _call("documents_geo_within", earth, add(lambda t: encode(t.region), "float8[]"))
+        case WithinCap():
+            cap = add(lambda t: [*t.centre, t.radius], "float8[]")
+            return _call("documents_geo_within_cap", earth, cap)
+        case Intersects():
+            other = add(lambda t: encode(t.geometry), "float8[]")
+            return _call("documents_geo_intersects", earth, other)
+        case WithinBox():
+            return _call("documents_flat_in_box", flat, add(lambda t: [*t.lower, *t.upper], "float8[]"))
+        case WithinCorners():
+            corners = add(lambda t: [each for corner in t.corners for each in corner], "float8[]")
+            return _call("documents_flat_in_polygon", flat, corners)
+        case WithinCircle():
+            centre = add(lambda t: list(t.centre), "float8[]")
+            distance = _call("documents_flat_distance", flat, centre)
+            return _at_most(distance, add(lambda t: t.radius, "float8"))
+        case Near():
+            distance = _call("documents_geo_distance", earth, add(_point, "float8[]"))
+        case NearFlat():
+            distance = _call("documents_flat_distance", flat, add(_point, "float8[]"))
+        case _:
+            assert_never(geo.test)
+    return sql.SQL("coalesce({} BETWEEN {} AND {}, false)").format(
+        distance, add(lambda t: t.least, "float8"), add(lambda t: t.most, "float8")
+    )
+
+
+def _call(
+    function: LiteralString, found: sql.Composable, argument: sql.Composable
+) -> sql.Composable:
+    return sql.SQL("{}({}, {})").format(sql.SQL(function), found, argument)
+
+
+def _at_most(distance: sql.Composable, limit: sql.Composable) -> sql.Composable:
+    return sql.SQL("coalesce({} <= {}, false)").format(distance, limit)
+
+
+def _cube_of_cover(test: Test) -> str:
+    found = cover(test)
+    assert found is not None  # noqa: S101 - of the same shape as the one that was compiled
+    return ",".join([f"({x!r},{y!r},{z!r})" for x, y, z in found])
