@@ -8,7 +8,7 @@ from django.db import transaction
 from baas.kernel.problems import Conflict, FieldError, Invalid, Malformed, Problem, TooLarge
 from documents import checks, collections, service, updates
 from documents.access import Caller
-from documents.updates import Update
+from documents.updates import MergePatch, Update
 
 MAX_WRITES: Final = 500
 _MEMBERS: Final = frozenset({"op", "collection", "id", "data", "update", "if_version", "if_exists"})
@@ -117,7 +117,7 @@ def _carry_out(caller: Caller, write: Write) -> dict[str, Any]:
                 caller,
                 write.collection,
                 write.id or "",
-                write.update or (),
+                write.update or MergePatch({}),
                 if_version=write.if_version,
             )
         case "delete":

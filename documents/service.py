@@ -5,21 +5,19 @@ Documents are passed in their wire form: the user's fields beside `_id`, `_versi
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
-from baas.kernel import db, ids
+from baas.kernel import db, ids, repeatable
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import Conflict, FieldError, Invalid, PreconditionFailed, TooLarge
-from documents import access, checks, collections, refusals, updates, values, wire
+from documents import access, changes, checks, collections, refusals, values, wire
 from documents.access import Caller
 from documents.collections import Action, Collection
 from documents.rewriting import mismatch, require_readable, rewrite
-from documents.updates.ast import MergePatch, Set, Update
-from documents.updates.problems import invalid_update
+from documents.updates import Update
 from documents.wire import Row
 
 MAX_BATCH: Final = 500
@@ -132,7 +130,7 @@ def _new(
     if collection.validator is not None:
         collection.validator.check(fields)
     if not caller.principal.bypasses_rules:
-        now = rfc3339(datetime.now(UTC))
+        now = rfc3339(repeatable.now())
         preview = wire.with_system_fields((id, 1, owner, now, now), fields)
         access.require(caller, collection, "create", data=preview)
     return {"id": id, "doc": text.decode(), "owner": owner}
@@ -164,36 +162,12 @@ def update_row(
     collection = existing(caller, name, "update", id)
 
     def changed(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-        return _updated(caller, change, document)
+        return changes.carry_out(caller, change, document)
 
     row = rewrite(caller, collection, id, changed, if_version)
     if row is None:
         raise access.not_found(caller, collection, id)
     return row
-
-
-def _updated(
-    caller: Caller, change: Update, document: dict[str, Any]
-) -> tuple[dict[str, Any], str | None]:
-    """The new user fields and owner."""
-    owner = document["_owner"]
-    privileged = caller.principal.bypasses_rules
-    if isinstance(change, MergePatch):
-        # A document that was read, edited and sent back brings its system fields along.
-        if privileged and "_owner" in change.members:
-            owner = checks.checked_owner(change.members["_owner"])
-        change = MergePatch(wire.user_fields(change.members))
-    else:
-        kept = []
-        for operation in change:
-            if operation.path[0] not in values.SYSTEM_FIELDS:
-                kept.append(operation)
-            elif privileged and operation.path == ("_owner",) and isinstance(operation, Set):
-                owner = checks.checked_owner(operation.value)
-            else:
-                raise invalid_update(".".join(operation.path), "system fields are read-only")
-        change = tuple(kept)
-    return updates.apply(change, wire.user_fields(document)), owner
 
 
 def replace(

@@ -1,7 +1,7 @@
 """Updates: `parse` reads MongoDB's operators or a merge patch, `apply` carries them out. Pure."""
 
-from documents.updates.apply import apply
-from documents.updates.ast import MergePatch, Update
+from documents.updates.apply import Occasion, apply
+from documents.updates.ast import MergePatch, Operators, Replacement, Update
 from documents.updates.parser import parse
 
-__all__ = ["MergePatch", "Update", "apply", "parse"]
+__all__ = ["MergePatch", "Occasion", "Operators", "Replacement", "Update", "apply", "parse"]

@@ -1,93 +1,84 @@
-"""From the body of a PATCH to an update. Pure."""
+"""From the body of an update to its tree. Pure."""
 
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from baas.kernel.problems import Malformed
 from documents import values
 from documents.query.problems import unsupported
-from documents.updates.ast import Inc, MergePatch, Operation, Path, Push, Set, Unset, Update
+from documents.updates import arguments, array_filters, limits, paths
+from documents.updates.ast import (
+    ElementTest,
+    MergePatch,
+    Operation,
+    Operators,
+    Path,
+    Rename,
+    Update,
+)
 from documents.updates.problems import invalid_update
 
+_FIRST: Final = "$setOnInsert"
 
-def parse(body: Any) -> Update:
+
+def parse(body: Any, filters: Any = None, *, by_filter: bool = False) -> Update:
     """Update operators, or a merge patch when no key begins with `$`.
 
-    Raises Malformed `unsupported_operator`, Invalid `invalid_update`, `invalid_field_name` or
-    `invalid_value`.
+    An update `by_filter` may name elements with `$` and, by the array filters, with `$[x]`.
+    Raises Malformed `unsupported_operator` or `invalid_query`, Invalid `invalid_update`,
+    `invalid_field_name` or `invalid_value`.
     """
+    if isinstance(body, list):
+        raise unsupported("an array of stages", "update")
     if not isinstance(body, dict):
         raise Malformed("An update is a JSON object.")
+    known = array_filters.parse(filters)
     operators = [key for key in body if key.startswith("$")]
     if not operators:
+        _check_used(known, set())
         return MergePatch(values.normalise(body))
     if len(operators) < len(body):
         plain = next(key for key in body if not key.startswith("$"))
         raise invalid_update(plain, "a field stands beside update operators: put it into $set")
-    operations = [
-        _operation(name, field, argument)
-        for name, arguments in body.items()
-        for field, argument in _members(name, arguments)
-    ]
-    _check_conflicts(operation.path for operation in operations)
-    return tuple(operations)
+    operations = tuple(_operations(body, by_filter))
+    taken, used = paths.Taken(), set()
+    for operation in operations:
+        taken.add(operation.path)
+        if isinstance(operation.change, Rename):
+            taken.add(operation.change.source)
+        used |= {paths.identifier(step) for step in operation.path if step.startswith("$[")}
+    _check_used(known, used - {None})
+    return Operators(operations, known)
 
 
-def _members(name: str, arguments: Any) -> Iterable[tuple[str, Any]]:
-    if name not in ("$set", "$unset", "$inc", "$push"):
-        raise unsupported(name, "update")
-    if not isinstance(arguments, dict):
-        raise invalid_update(name, "it takes an object of fields")
-    return arguments.items()
+def _operations(body: dict[str, Any], by_filter: bool) -> Iterator[Operation]:
+    for name, members in body.items():
+        if name != _FIRST and name not in arguments.PARSERS:
+            raise unsupported(name, "update")
+        if not isinstance(members, dict):
+            raise invalid_update(name, "it takes an object of fields")
+        for field, argument in members.items():
+            path = paths.parse(field, by_filter=by_filter)
+            parse_argument = arguments.PARSERS["$set" if name == _FIRST else name]
+            change = parse_argument(field, path, argument)
+            if isinstance(change, Rename):
+                # The target is the path: `path` is where the value comes from.
+                path = paths.parse(argument, by_filter=False)
+                _check_rename(path, change)
+            weight = len(field) + limits.size(argument) if paths.has_elements(path) else 0
+            yield Operation(path, change, name == _FIRST, weight)
 
 
-def _operation(name: str, field: str, argument: Any) -> Operation:
-    path = _path(field)
-    match name:
-        case "$set":
-            return Set(path, values.normalise(argument, field))
-        case "$unset":
-            return Unset(path)
-        case "$inc":
-            amount = values.normalise(argument, field)
-            if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-                raise invalid_update(field, "$inc takes a number")
-            return Inc(path, amount)
-        case _:
-            return Push(path, _pushed(field, argument))
+def _check_rename(target: Path, change: Rename) -> None:
+    for path in (target, change.source):
+        if paths.has_elements(path):
+            raise invalid_update(".".join(path), "$rename does not reach into arrays")
+    if target == change.source:
+        raise invalid_update(".".join(target), "$rename takes another name than the field has")
 
 
-def _pushed(field: str, argument: Any) -> tuple[Any, ...]:
-    if not (isinstance(argument, dict) and "$each" in argument):
-        return (values.normalise(argument, field),)
-    for modifier in argument:
-        if modifier != "$each":
-            raise unsupported(modifier, "$push")
-    items = argument["$each"]
-    if not isinstance(items, list):
-        raise invalid_update(field, "$each takes an array")
-    return tuple([values.normalise(item, field) for item in items])
-
-
-def _path(field: str) -> Path:
-    path = tuple(field.split("."))
-    for step in path:
-        if step.startswith("$") and len(path) > 1:
-            raise unsupported(step, "update path")
-        values.check_field_name(step, field)
-    if len(path) > 100:
-        raise invalid_update(field[:100], "the path has more than 100 steps")
-    return path
-
-
-def _check_conflicts(paths: Iterable[Path]) -> None:
-    """No field is changed twice, nor together with what contains it."""
-    taken: set[Path] = set()
-    above: set[Path] = set()
-    for path in paths:
-        parents = [path[:end] for end in range(1, len(path))]
-        if path in taken or path in above or not taken.isdisjoint(parents):
-            raise invalid_update(".".join(path), "another operator changes it or a part of it")
-        taken.add(path)
-        above.update(parents)
+def _check_used(filters: Mapping[str, ElementTest], used: set[Any]) -> None:
+    for name in filters.keys() - used:
+        raise invalid_update(f"$[{name}]", f"no path uses the array filter {name!r}")
+    for name in used - filters.keys():
+        raise invalid_update(f"$[{name}]", f"there is no array filter for {name!r}")
