@@ -1,6 +1,6 @@
 """SQL functions of geometry on the sphere.
 
-They calculate as `documents/geo/{vectors,geometry,regions,relations}.py` do, step by step. A
+They calculate as `documents/geo/{vectors,geometry,regions,relations}.p2` do, step b2 step. A
 geometry is a float8[] as `geometry.encode` makes it: for each part its kind (0 point, 1 line,
 2 polygon), the number of its rings, and for each ring the number of its positions and their unit
 vectors; 3, 0 stands between the values of a path that reaches several.
@@ -77,8 +77,8 @@ DECLARE
     n int := cardinality(r);
     area float8 := 0;
     x float8; y float8; z float8;
-    ax float8; ay float8; az float8;
-    bx float8; by float8; bz float8;
+    a1 float8; a2 float8; a3 float8;
+    b1 float8; b2 float8; b3 float8;
     turned float8[];
 BEGIN
     IF n IS NULL OR n < 12 OR r[1] <> r[n - 2] OR r[2] <> r[n - 1] OR r[3] <> r[n] THEN
@@ -86,14 +86,14 @@ BEGIN
     END IF;
     n := n / 3 - 1;
     x := r[1]; y := r[2]; z := r[3];
-    bx := r[4]; by := r[5]; bz := r[6];
+    b1 := r[4]; b2 := r[5]; b3 := r[6];
     FOR i IN 2 .. n - 1 LOOP
-        ax := bx; ay := by; az := bz;
-        bx := r[3 * i + 1]; by := r[3 * i + 2]; bz := r[3 * i + 3];
+        a1 := b1; a2 := b2; a3 := b3;
+        b1 := r[3 * i + 1]; b2 := r[3 * i + 2]; b3 := r[3 * i + 3];
         area := area + 2 * atan2(
-            x * (ay * bz - az * by) + y * (az * bx - ax * bz) + z * (ax * by - ay * bx),
-            1 + (x * ax + y * ay + z * az) + (ax * bx + ay * by + az * bz)
-                + (bx * x + by * y + bz * z)
+            x * (a2 * b3 - a3 * b2) + y * (a3 * b1 - a1 * b3) + z * (a1 * b2 - a2 * b1),
+            1 + (x * a1 + y * a2 + z * a3) + (a1 * b1 + a2 * b2 + a3 * b3)
+                + (b1 * x + b2 * y + b3 * z)
         );
     END LOOP;
     WHILE area < 0 LOOP
@@ -232,7 +232,7 @@ END $$;
 -- The arcs of a part; none of a point.
 CREATE FUNCTION documents_geo_arcs(
     g float8[], at int,
-    OUT ax float8, OUT ay float8, OUT az float8, OUT bx float8, OUT by float8, OUT bz float8
+    OUT a1 float8, OUT a2 float8, OUT a3 float8, OUT b1 float8, OUT b2 float8, OUT b3 float8
 ) RETURNS SETOF record
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -246,12 +246,12 @@ BEGIN
     FOR ring IN 1 .. g[at + 1]::int LOOP
         n := g[place]::int;
         IF g[at] = 2 THEN
-            bx := g[place + 3 * n - 2]; by := g[place + 3 * n - 1]; bz := g[place + 3 * n];
+            b1 := g[place + 3 * n - 2]; b2 := g[place + 3 * n - 1]; b3 := g[place + 3 * n];
         END IF;
         FOR i IN 0 .. n - 1 LOOP
-            ax := bx; ay := by; az := bz;
-            bx := g[place + 3 * i + 1]; by := g[place + 3 * i + 2]; bz := g[place + 3 * i + 3];
-            IF ax IS NOT NULL THEN
+            a1 := b1; a2 := b2; a3 := b3;
+            b1 := g[place + 3 * i + 1]; b2 := g[place + 3 * i + 2]; b3 := g[place + 3 * i + 3];
+            IF a1 IS NOT NULL THEN
                 RETURN NEXT;
             END IF;
         END LOOP;
@@ -262,78 +262,78 @@ END $$;
 
 ARCS = """
 CREATE FUNCTION documents_geo_angle(
-    ax float8, ay float8, az float8, bx float8, by float8, bz float8
+    a1 float8, a2 float8, a3 float8, b1 float8, b2 float8, b3 float8
 ) RETURNS float8
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    x float8 := ay * bz - az * by;
-    y float8 := az * bx - ax * bz;
-    z float8 := ax * by - ay * bx;
+    x float8 := a2 * b3 - a3 * b2;
+    y float8 := a3 * b1 - a1 * b3;
+    z float8 := a1 * b2 - a2 * b1;
 BEGIN
-    RETURN atan2(sqrt(x * x + y * y + z * z), ax * bx + ay * by + az * bz);
+    RETURN atan2(sqrt(x * x + y * y + z * z), a1 * b1 + a2 * b2 + a3 * b3);
 END $$;
 
 CREATE FUNCTION documents_geo_on_arc(
-    px float8, py float8, pz float8,
-    ax float8, ay float8, az float8, bx float8, by float8, bz float8
+    p1 float8, p2 float8, p3 float8,
+    a1 float8, a2 float8, a3 float8, b1 float8, b2 float8, b3 float8
 ) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    nx float8; ny float8; nz float8;
+    n1 float8; n2 float8; n3 float8;
     s float8;
 BEGIN
-    IF (px - ax) * (px - ax) + (py - ay) * (py - ay) + (pz - az) * (pz - az) <= 1e-20
-        OR (px - bx) * (px - bx) + (py - by) * (py - by) + (pz - bz) * (pz - bz) <= 1e-20
+    IF (p1 - a1) * (p1 - a1) + (p2 - a2) * (p2 - a2) + (p3 - a3) * (p3 - a3) <= 1e-20
+        OR (p1 - b1) * (p1 - b1) + (p2 - b2) * (p2 - b2) + (p3 - b3) * (p3 - b3) <= 1e-20
     THEN
         RETURN true;
     END IF;
-    nx := ay * bz - az * by; ny := az * bx - ax * bz; nz := ax * by - ay * bx;
-    s := px * nx + py * ny + pz * nz;
-    IF s * s > 1e-20 * (nx * nx + ny * ny + nz * nz) THEN
+    n1 := a2 * b3 - a3 * b2; n2 := a3 * b1 - a1 * b3; n3 := a1 * b2 - a2 * b1;
+    s := p1 * n1 + p2 * n2 + p3 * n3;
+    IF s * s > 1e-20 * (n1 * n1 + n2 * n2 + n3 * n3) THEN
         RETURN false;
     END IF;
-    RETURN (ny * az - nz * ay) * px + (nz * ax - nx * az) * py + (nx * ay - ny * ax) * pz > 0
-        AND (by * nz - bz * ny) * px + (bz * nx - bx * nz) * py + (bx * ny - by * nx) * pz > 0;
+    RETURN (n2 * a3 - n3 * a2) * p1 + (n3 * a1 - n1 * a3) * p2 + (n1 * a2 - n2 * a1) * p3 > 0
+        AND (b2 * n3 - b3 * n2) * p1 + (b3 * n1 - b1 * n3) * p2 + (b1 * n2 - b2 * n1) * p3 > 0;
 END $$;
 
 CREATE FUNCTION documents_geo_to_arc(
-    px float8, py float8, pz float8,
-    ax float8, ay float8, az float8, bx float8, by float8, bz float8
+    p1 float8, p2 float8, p3 float8,
+    a1 float8, a2 float8, a3 float8, b1 float8, b2 float8, b3 float8
 ) RETURNS float8
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    nx float8 := ay * bz - az * by;
-    ny float8 := az * bx - ax * bz;
-    nz float8 := ax * by - ay * bx;
+    n1 float8 := a2 * b3 - a3 * b2;
+    n2 float8 := a3 * b1 - a1 * b3;
+    n3 float8 := a1 * b2 - a2 * b1;
     x float8; y float8; z float8;
 BEGIN
-    IF (ny * az - nz * ay) * px + (nz * ax - nx * az) * py + (nx * ay - ny * ax) * pz > 0
-        AND (by * nz - bz * ny) * px + (bz * nx - bx * nz) * py + (bx * ny - by * nx) * pz > 0
+    IF (n2 * a3 - n3 * a2) * p1 + (n3 * a1 - n1 * a3) * p2 + (n1 * a2 - n2 * a1) * p3 > 0
+        AND (b2 * n3 - b3 * n2) * p1 + (b3 * n1 - b1 * n3) * p2 + (b1 * n2 - b2 * n1) * p3 > 0
     THEN
-        x := py * nz - pz * ny; y := pz * nx - px * nz; z := px * ny - py * nx;
-        RETURN atan2(abs(px * nx + py * ny + pz * nz), sqrt(x * x + y * y + z * z));
+        x := p2 * n3 - p3 * n2; y := p3 * n1 - p1 * n3; z := p1 * n2 - p2 * n1;
+        RETURN atan2(abs(p1 * n1 + p2 * n2 + p3 * n3), sqrt(x * x + y * y + z * z));
     END IF;
     RETURN least(
-        documents_geo_angle(px, py, pz, ax, ay, az), documents_geo_angle(px, py, pz, bx, by, bz)
+        documents_geo_angle(p1, p2, p3, a1, a2, a3), documents_geo_angle(p1, p2, p3, b1, b2, b3)
     );
 END $$;
 
 -- Where the arcs a-b and c-d cross each other's inside; not a unit vector.
 CREATE FUNCTION documents_geo_crossing(
-    ax float8, ay float8, az float8, bx float8, by float8, bz float8,
-    cx float8, cy float8, cz float8, dx float8, dy float8, dz float8
+    a1 float8, a2 float8, a3 float8, b1 float8, b2 float8, b3 float8,
+    c1 float8, c2 float8, c3 float8, d1 float8, d2 float8, d3 float8
 ) RETURNS float8[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    nx float8 := ay * bz - az * by;
-    ny float8 := az * bx - ax * bz;
-    nz float8 := ax * by - ay * bx;
-    c float8 := nx * cx + ny * cy + nz * cz;
-    d float8 := nx * dx + ny * dy + nz * dz;
+    n1 float8 := a2 * b3 - a3 * b2;
+    n2 float8 := a3 * b1 - a1 * b3;
+    n3 float8 := a1 * b2 - a2 * b1;
+    c float8 := n1 * c1 + n2 * c2 + n3 * c3;
+    d float8 := n1 * d1 + n2 * d2 + n3 * d3;
     x float8; y float8; z float8;
 BEGIN
     IF (c >= 0) = (d >= 0) THEN
@@ -341,9 +341,9 @@ BEGIN
     END IF;
     c := abs(c);
     d := abs(d);
-    x := cx * d + dx * c; y := cy * d + dy * c; z := cz * d + dz * c;
-    IF (ay * z - az * y) * nx + (az * x - ax * z) * ny + (ax * y - ay * x) * nz > 0
-        AND (y * bz - z * by) * nx + (z * bx - x * bz) * ny + (x * by - y * bx) * nz > 0 THEN
+    x := c1 * d + d1 * c; y := c2 * d + d2 * c; z := c3 * d + d3 * c;
+    IF (a2 * z - a3 * y) * n1 + (a3 * x - a1 * z) * n2 + (a1 * y - a2 * x) * n3 > 0
+        AND (y * b3 - z * b2) * n1 + (z * b1 - x * b3) * n2 + (x * b2 - y * b1) * n3 > 0 THEN
         RETURN ARRAY[x, y, z];
     END IF;
     RETURN NULL;
@@ -353,55 +353,55 @@ END $$;
 REGIONS = """
 -- 1 inside of the ring at this place, 0 on it, -1 outside: see documents.geo.regions.side.
 CREATE FUNCTION documents_geo_side(
-    g float8[], place int, px float8, py float8, pz float8
+    g float8[], place int, p1 float8, p2 float8, p3 float8
 ) RETURNS int
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     n int := g[place]::int;
-    ax float8; ay float8; az float8;
-    bx float8 := g[place + 3 * n - 2];
-    by float8 := g[place + 3 * n - 1];
-    bz float8 := g[place + 3 * n];
-    nx float8; ny float8; nz float8;
+    a1 float8; a2 float8; a3 float8;
+    b1 float8 := g[place + 3 * n - 2];
+    b2 float8 := g[place + 3 * n - 1];
+    b3 float8 := g[place + 3 * n];
+    n1 float8; n2 float8; n3 float8;
     s float8; far float8;
     best float8 := -1; best_s float8 := 0; best_i int := 0;
-    mx float8; my float8; mz float8;
-    qx float8; qy float8; qz float8;
+    m1 float8; m2 float8; m3 float8;
+    q1 float8; q2 float8; q3 float8;
     x float8; y float8; z float8;
     a float8; b float8;
     inside boolean;
 BEGIN
     FOR i IN 0 .. n - 1 LOOP
-        ax := bx; ay := by; az := bz;
-        bx := g[place + 3 * i + 1]; by := g[place + 3 * i + 2]; bz := g[place + 3 * i + 3];
-        IF documents_geo_on_arc(px, py, pz, ax, ay, az, bx, by, bz) THEN
+        a1 := b1; a2 := b2; a3 := b3;
+        b1 := g[place + 3 * i + 1]; b2 := g[place + 3 * i + 2]; b3 := g[place + 3 * i + 3];
+        IF documents_geo_on_arc(p1, p2, p3, a1, a2, a3, b1, b2, b3) THEN
             RETURN 0;
         END IF;
-        nx := ay * bz - az * by; ny := az * bx - ax * bz; nz := ax * by - ay * bx;
-        s := px * nx + py * ny + pz * nz;
-        far := s * s / (nx * nx + ny * ny + nz * nz);
+        n1 := a2 * b3 - a3 * b2; n2 := a3 * b1 - a1 * b3; n3 := a1 * b2 - a2 * b1;
+        s := p1 * n1 + p2 * n2 + p3 * n3;
+        far := s * s / (n1 * n1 + n2 * n2 + n3 * n3);
         IF far > best THEN
             best := far; best_s := s; best_i := i;
-            mx := ax + bx; my := ay + by; mz := az + bz;
+            m1 := a1 + b1; m2 := a2 + b2; m3 := a3 + b3;
         END IF;
     END LOOP;
-    s := sqrt(mx * mx + my * my + mz * mz);
-    mx := mx / s; my := my / s; mz := mz / s;
-    qx := my * pz - mz * py; qy := mz * px - mx * pz; qz := mx * py - my * px;
+    s := sqrt(m1 * m1 + m2 * m2 + m3 * m3);
+    m1 := m1 / s; m2 := m2 / s; m3 := m3 / s;
+    q1 := m2 * p3 - m3 * p2; q2 := m3 * p1 - m1 * p3; q3 := m1 * p2 - m2 * p1;
     inside := best_s > 0;
-    bx := g[place + 3 * n - 2]; by := g[place + 3 * n - 1]; bz := g[place + 3 * n];
-    b := qx * bx + qy * by + qz * bz;
+    b1 := g[place + 3 * n - 2]; b2 := g[place + 3 * n - 1]; b3 := g[place + 3 * n];
+    b := q1 * b1 + q2 * b2 + q3 * b3;
     FOR i IN 0 .. n - 1 LOOP
-        ax := bx; ay := by; az := bz; a := b;
-        bx := g[place + 3 * i + 1]; by := g[place + 3 * i + 2]; bz := g[place + 3 * i + 3];
-        b := qx * bx + qy * by + qz * bz;
+        a1 := b1; a2 := b2; a3 := b3; a := b;
+        b1 := g[place + 3 * i + 1]; b2 := g[place + 3 * i + 2]; b3 := g[place + 3 * i + 3];
+        b := q1 * b1 + q2 * b2 + q3 * b3;
         IF i <> best_i AND (a >= 0) <> (b >= 0) THEN
-            x := ax * abs(b) + bx * abs(a);
-            y := ay * abs(b) + by * abs(a);
-            z := az * abs(b) + bz * abs(a);
-            IF (my * z - mz * y) * qx + (mz * x - mx * z) * qy + (mx * y - my * x) * qz > 0
-                AND (y * pz - z * py) * qx + (z * px - x * pz) * qy + (x * py - y * px) * qz > 0
+            x := a1 * abs(b) + b1 * abs(a);
+            y := a2 * abs(b) + b2 * abs(a);
+            z := a3 * abs(b) + b3 * abs(a);
+            IF (m2 * z - m3 * y) * q1 + (m3 * x - m1 * z) * q2 + (m1 * y - m2 * x) * q3 > 0
+                AND (y * p3 - z * p2) * q1 + (z * p1 - x * p3) * q2 + (x * p2 - y * p1) * q3 > 0
             THEN
                 inside := NOT inside;
             END IF;
@@ -412,20 +412,20 @@ END $$;
 
 -- The same of a polygon with its holes.
 CREATE FUNCTION documents_geo_side_of_polygon(
-    g float8[], at int, px float8, py float8, pz float8
+    g float8[], at int, p1 float8, p2 float8, p3 float8
 ) RETURNS int
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     place int := at + 2;
-    found int := documents_geo_side(g, place, px, py, pz);
+    found int := documents_geo_side(g, place, p1, p2, p3);
 BEGIN
     IF found <= 0 THEN
         RETURN found;
     END IF;
     FOR hole IN 2 .. g[at + 1]::int LOOP
         place := place + 1 + 3 * g[place]::int;
-        found := documents_geo_side(g, place, px, py, pz);
+        found := documents_geo_side(g, place, p1, p2, p3);
         IF found >= 0 THEN
             RETURN -found;
         END IF;
@@ -438,29 +438,29 @@ RELATIONS = """
 -- Whether the arc a-b is in the polygon at this place: the middle of each piece between two
 -- meetings with the border must be.
 CREATE FUNCTION documents_geo_arc_within(
-    ax float8, ay float8, az float8, bx float8, by float8, bz float8, g float8[], at int
+    a1 float8, a2 float8, a3 float8, b1 float8, b2 float8, b3 float8, g float8[], at int
 ) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    cx float8; cy float8; cz float8; dx float8; dy float8; dz float8;
+    c1 float8; c2 float8; c3 float8; d1 float8; d2 float8; d3 float8;
     met float8[];
     size float8;
     -- angle from a, and the point
-    cuts float8[] := ARRAY[[0, ax, ay, az],
-        [documents_geo_angle(ax, ay, az, bx, by, bz), bx, by, bz]];
+    cuts float8[] := ARRAY[[0, a1, a2, a3],
+        [documents_geo_angle(a1, a2, a3, b1, b2, b3), b1, b2, b3]];
     t float8; x float8; y float8; z float8;
-    before float8; ux float8; uy float8; uz float8;
+    before float8; u1 float8; u2 float8; u3 float8;
 BEGIN
-    FOR cx, cy, cz, dx, dy, dz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
-        IF documents_geo_on_arc(cx, cy, cz, ax, ay, az, bx, by, bz) THEN
-            cuts := cuts || ARRAY[documents_geo_angle(ax, ay, az, cx, cy, cz), cx, cy, cz];
+    FOR c1, c2, c3, d1, d2, d3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        IF documents_geo_on_arc(c1, c2, c3, a1, a2, a3, b1, b2, b3) THEN
+            cuts := cuts || ARRAY[documents_geo_angle(a1, a2, a3, c1, c2, c3), c1, c2, c3];
         END IF;
-        met := documents_geo_crossing(ax, ay, az, bx, by, bz, cx, cy, cz, dx, dy, dz);
+        met := documents_geo_crossing(a1, a2, a3, b1, b2, b3, c1, c2, c3, d1, d2, d3);
         IF met IS NOT NULL THEN
             size := sqrt(met[1] * met[1] + met[2] * met[2] + met[3] * met[3]);
             x := met[1] / size; y := met[2] / size; z := met[3] / size;
-            cuts := cuts || ARRAY[documents_geo_angle(ax, ay, az, x, y, z), x, y, z];
+            cuts := cuts || ARRAY[documents_geo_angle(a1, a2, a3, x, y, z), x, y, z];
         END IF;
     END LOOP;
     FOR t, x, y, z IN
@@ -468,13 +468,13 @@ BEGIN
         FROM generate_series(1, array_length(cuts, 1)) AS i ORDER BY 1, 2, 3, 4
     LOOP
         IF t - before > 2 * 1e-10 THEN
-            cx := ux + x; cy := uy + y; cz := uz + z;
-            size := sqrt(cx * cx + cy * cy + cz * cz);
-            IF documents_geo_side_of_polygon(g, at, cx / size, cy / size, cz / size) < 0 THEN
+            c1 := u1 + x; c2 := u2 + y; c3 := u3 + z;
+            size := sqrt(c1 * c1 + c2 * c2 + c3 * c3);
+            IF documents_geo_side_of_polygon(g, at, c1 / size, c2 / size, c3 / size) < 0 THEN
                 RETURN false;
             END IF;
         END IF;
-        before := t; ux := x; uy := y; uz := z;
+        before := t; u1 := x; u2 := y; u3 := z;
     END LOOP;
     RETURN true;
 END $$;
@@ -485,25 +485,25 @@ RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    a1 float8; a2 float8; a3 float8; b1 float8; b2 float8; b3 float8;
     size float8;
 BEGIN
     IF g[at] = 0 THEN
         RETURN documents_geo_side_of_polygon(q, place, g[at + 3], g[at + 4], g[at + 5]) >= 0;
     END IF;
-    FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
-        IF NOT documents_geo_arc_within(ax, ay, az, bx, by, bz, q, place) THEN
+    FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        IF NOT documents_geo_arc_within(a1, a2, a3, b1, b2, b3, q, place) THEN
             RETURN false;
         END IF;
     END LOOP;
     IF g[at] = 2 THEN
-        FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(q, place) LOOP
-            IF documents_geo_side_of_polygon(g, at, ax, ay, az) > 0 THEN
+        FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(q, place) LOOP
+            IF documents_geo_side_of_polygon(g, at, a1, a2, a3) > 0 THEN
                 RETURN false;
             END IF;
-            bx := ax + bx; by := ay + by; bz := az + bz;
-            size := sqrt(bx * bx + by * by + bz * bz);
-            IF documents_geo_side_of_polygon(g, at, bx / size, by / size, bz / size) > 0 THEN
+            b1 := a1 + b1; b2 := a2 + b2; b3 := a3 + b3;
+            size := sqrt(b1 * b1 + b2 * b2 + b3 * b3);
+            IF documents_geo_side_of_polygon(g, at, b1 / size, b2 / size, b3 / size) > 0 THEN
                 RETURN false;
             END IF;
         END LOOP;
@@ -543,20 +543,20 @@ BEGIN
 END $$;
 
 -- Whether the part of g at this place has the point.
-CREATE FUNCTION documents_geo_has(g float8[], at int, px float8, py float8, pz float8)
+CREATE FUNCTION documents_geo_has(g float8[], at int, p1 float8, p2 float8, p3 float8)
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    a1 float8; a2 float8; a3 float8; b1 float8; b2 float8; b3 float8;
 BEGIN
     IF g[at] = 0 THEN
-        RETURN documents_geo_angle(g[at + 3], g[at + 4], g[at + 5], px, py, pz) <= 1e-10;
+        RETURN documents_geo_angle(g[at + 3], g[at + 4], g[at + 5], p1, p2, p3) <= 1e-10;
     ELSIF g[at] = 2 THEN
-        RETURN documents_geo_side_of_polygon(g, at, px, py, pz) >= 0;
+        RETURN documents_geo_side_of_polygon(g, at, p1, p2, p3) >= 0;
     END IF;
-    FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
-        IF documents_geo_on_arc(px, py, pz, ax, ay, az, bx, by, bz) THEN
+    FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        IF documents_geo_on_arc(p1, p2, p3, a1, a2, a3, b1, b2, b3) THEN
             RETURN true;
         END IF;
     END LOOP;
@@ -568,8 +568,8 @@ RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
-    cx float8; cy float8; cz float8; dx float8; dy float8; dz float8;
+    a1 float8; a2 float8; a3 float8; b1 float8; b2 float8; b3 float8;
+    c1 float8; c2 float8; c3 float8; d1 float8; d2 float8; d3 float8;
 BEGIN
     IF g[at] = 0 THEN
         RETURN documents_geo_has(q, place, g[at + 3], g[at + 4], g[at + 5]);
@@ -581,13 +581,13 @@ BEGIN
     ELSIF g[at] = 2 AND documents_geo_has(g, at, q[place + 3], q[place + 4], q[place + 5]) THEN
         RETURN true;
     END IF;
-    FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
-        FOR cx, cy, cz, dx, dy, dz IN SELECT * FROM documents_geo_arcs(q, place) LOOP
-            IF documents_geo_crossing(ax, ay, az, bx, by, bz, cx, cy, cz, dx, dy, dz) IS NOT NULL
-                OR documents_geo_on_arc(ax, ay, az, cx, cy, cz, dx, dy, dz)
-                OR documents_geo_on_arc(bx, by, bz, cx, cy, cz, dx, dy, dz)
-                OR documents_geo_on_arc(cx, cy, cz, ax, ay, az, bx, by, bz)
-                OR documents_geo_on_arc(dx, dy, dz, ax, ay, az, bx, by, bz) THEN
+    FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+        FOR c1, c2, c3, d1, d2, d3 IN SELECT * FROM documents_geo_arcs(q, place) LOOP
+            IF documents_geo_crossing(a1, a2, a3, b1, b2, b3, c1, c2, c3, d1, d2, d3) IS NOT NULL
+                OR documents_geo_on_arc(a1, a2, a3, c1, c2, c3, d1, d2, d3)
+                OR documents_geo_on_arc(b1, b2, b3, c1, c2, c3, d1, d2, d3)
+                OR documents_geo_on_arc(c1, c2, c3, a1, a2, a3, b1, b2, b3)
+                OR documents_geo_on_arc(d1, d2, d3, a1, a2, a3, b1, b2, b3) THEN
                 RETURN true;
             END IF;
         END LOOP;
@@ -626,10 +626,10 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     at int := 1;
-    px float8 := p[1];
-    py float8 := p[2];
-    pz float8 := p[3];
-    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    p1 float8 := p[1];
+    p2 float8 := p[2];
+    p3 float8 := p[3];
+    a1 float8; a2 float8; a3 float8; b1 float8; b2 float8; b3 float8;
     nearest float8;
 BEGIN
     IF g IS NULL THEN
@@ -638,13 +638,13 @@ BEGIN
     WHILE at <= cardinality(g) LOOP
         IF g[at] = 0 THEN
             nearest := least(nearest,
-                documents_geo_angle(px, py, pz, g[at + 3], g[at + 4], g[at + 5]));
-        ELSIF g[at] = 2 AND documents_geo_side_of_polygon(g, at, px, py, pz) >= 0 THEN
+                documents_geo_angle(p1, p2, p3, g[at + 3], g[at + 4], g[at + 5]));
+        ELSIF g[at] = 2 AND documents_geo_side_of_polygon(g, at, p1, p2, p3) >= 0 THEN
             RETURN 0;
         ELSE
-            FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+            FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
                 nearest := least(nearest,
-                    documents_geo_to_arc(px, py, pz, ax, ay, az, bx, by, bz));
+                    documents_geo_to_arc(p1, p2, p3, a1, a2, a3, b1, b2, b3));
             END LOOP;
         END IF;
         at := documents_geo_next(g, at);
@@ -659,11 +659,11 @@ AS $$
 DECLARE
     at int := 1;
     good boolean := true;
-    px float8 := p[1];
-    py float8 := p[2];
-    pz float8 := p[3];
+    p1 float8 := p[1];
+    p2 float8 := p[2];
+    p3 float8 := p[3];
     radius float8 := p[4];
-    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    a1 float8; a2 float8; a3 float8; b1 float8; b2 float8; b3 float8;
 BEGIN
     IF g IS NULL THEN
         RETURN false;
@@ -676,18 +676,18 @@ BEGIN
             good := true;
         ELSIF g[at] = 0 THEN
             good := good AND
-                documents_geo_angle(g[at + 3], g[at + 4], g[at + 5], px, py, pz) <= radius + 1e-10;
+                documents_geo_angle(g[at + 3], g[at + 4], g[at + 5], p1, p2, p3) <= radius + 1e-10;
         ELSIF good THEN
             -- The farthest point of an arc is the nearest to the opposite of the centre.
-            FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
-                IF pi() - documents_geo_to_arc(-px, -py, -pz, ax, ay, az, bx, by, bz)
+            FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+                IF pi() - documents_geo_to_arc(-p1, -p2, -p3, a1, a2, a3, b1, b2, b3)
                     > radius + 1e-10 THEN
                     good := false;
                     EXIT;
                 END IF;
             END LOOP;
             good := good AND (radius >= pi() OR g[at] <> 2
-                OR documents_geo_side_of_polygon(g, at, -px, -py, -pz) < 0);
+                OR documents_geo_side_of_polygon(g, at, -p1, -p2, -p3) < 0);
         END IF;
         at := documents_geo_next(g, at);
     END LOOP;
@@ -695,7 +695,7 @@ BEGIN
 END $$;
 """
 
-# What is between two corners of the box bulges out of it, by the height of the arc at most; and
+# What is between two corners of the box bulges out of it, b2 the height of the arc at most; and
 # the inside of a polygon reaches farther than its border only to where an axis leaves the sphere.
 COVER = """
 -- The lower and the upper corner of a box around g.
@@ -704,35 +704,35 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     at int := 1;
-    lx float8 := 2; ly float8 := 2; lz float8 := 2;
-    ux float8 := -2; uy float8 := -2; uz float8 := -2;
-    ax float8; ay float8; az float8; bx float8; by float8; bz float8;
+    l1 float8 := 2; l2 float8 := 2; l3 float8 := 2;
+    u1 float8 := -2; u2 float8 := -2; u3 float8 := -2;
+    a1 float8; a2 float8; a3 float8; b1 float8; b2 float8; b3 float8;
     bulge float8;
 BEGIN
     WHILE at <= cardinality(g) LOOP
         IF g[at] = 0 THEN
-            lx := least(lx, g[at + 3]); ux := greatest(ux, g[at + 3]);
-            ly := least(ly, g[at + 4]); uy := greatest(uy, g[at + 4]);
-            lz := least(lz, g[at + 5]); uz := greatest(uz, g[at + 5]);
+            l1 := least(l1, g[at + 3]); u1 := greatest(u1, g[at + 3]);
+            l2 := least(l2, g[at + 4]); u2 := greatest(u2, g[at + 4]);
+            l3 := least(l3, g[at + 5]); u3 := greatest(u3, g[at + 5]);
         ELSE
-            FOR ax, ay, az, bx, by, bz IN SELECT * FROM documents_geo_arcs(g, at) LOOP
-                bulge := 1 - cos(documents_geo_angle(ax, ay, az, bx, by, bz) / 2);
-                lx := least(lx, ax - bulge, bx - bulge); ux := greatest(ux, ax + bulge, bx + bulge);
-                ly := least(ly, ay - bulge, by - bulge); uy := greatest(uy, ay + bulge, by + bulge);
-                lz := least(lz, az - bulge, bz - bulge); uz := greatest(uz, az + bulge, bz + bulge);
+            FOR a1, a2, a3, b1, b2, b3 IN SELECT * FROM documents_geo_arcs(g, at) LOOP
+                bulge := 1 - cos(documents_geo_angle(a1, a2, a3, b1, b2, b3) / 2);
+                l1 := least(l1, a1 - bulge, b1 - bulge); u1 := greatest(u1, a1 + bulge, b1 + bulge);
+                l2 := least(l2, a2 - bulge, b2 - bulge); u2 := greatest(u2, a2 + bulge, b2 + bulge);
+                l3 := least(l3, a3 - bulge, b3 - bulge); u3 := greatest(u3, a3 + bulge, b3 + bulge);
             END LOOP;
             IF g[at] = 2 THEN
-                IF documents_geo_side_of_polygon(g, at, 1, 0, 0) >= 0 THEN ux := 1; END IF;
-                IF documents_geo_side_of_polygon(g, at, 0, 1, 0) >= 0 THEN uy := 1; END IF;
-                IF documents_geo_side_of_polygon(g, at, 0, 0, 1) >= 0 THEN uz := 1; END IF;
-                IF documents_geo_side_of_polygon(g, at, -1, 0, 0) >= 0 THEN lx := -1; END IF;
-                IF documents_geo_side_of_polygon(g, at, 0, -1, 0) >= 0 THEN ly := -1; END IF;
-                IF documents_geo_side_of_polygon(g, at, 0, 0, -1) >= 0 THEN lz := -1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 1, 0, 0) >= 0 THEN u1 := 1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, 1, 0) >= 0 THEN u2 := 1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, 0, 1) >= 0 THEN u3 := 1; END IF;
+                IF documents_geo_side_of_polygon(g, at, -1, 0, 0) >= 0 THEN l1 := -1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, -1, 0) >= 0 THEN l2 := -1; END IF;
+                IF documents_geo_side_of_polygon(g, at, 0, 0, -1) >= 0 THEN l3 := -1; END IF;
             END IF;
         END IF;
         at := documents_geo_next(g, at);
     END LOOP;
-    RETURN ARRAY[lx, ly, lz, ux, uy, uz];
+    RETURN ARRAY[l1, l2, l3, u1, u2, u3];
 END $$;
 """
 
@@ -805,23 +805,23 @@ AS $$
 DECLARE
     n int := cardinality(q) / 2;
     x float8; y float8;
-    ax float8; ay float8; bx float8; by float8;
+    a1 float8; a2 float8; b1 float8; b2 float8;
     turn float8;
     inside boolean;
 BEGIN
     FOR i IN 1 .. cardinality(p) / 2 LOOP
         x := p[2 * i - 1]; y := p[2 * i];
         inside := false;
-        bx := q[2 * n - 1]; by := q[2 * n];
+        b1 := q[2 * n - 1]; b2 := q[2 * n];
         FOR j IN 1 .. n LOOP
-            ax := bx; ay := by;
-            bx := q[2 * j - 1]; by := q[2 * j];
-            turn := (bx - ax) * (y - ay) - (by - ay) * (x - ax);
-            IF turn = 0 AND x BETWEEN least(ax, bx) AND greatest(ax, bx)
-                AND y BETWEEN least(ay, by) AND greatest(ay, by) THEN
+            a1 := b1; a2 := b2;
+            b1 := q[2 * j - 1]; b2 := q[2 * j];
+            turn := (b1 - a1) * (y - a2) - (b2 - a2) * (x - a1);
+            IF turn = 0 AND x BETWEEN least(a1, b1) AND greatest(a1, b1)
+                AND y BETWEEN least(a2, b2) AND greatest(a2, b2) THEN
                 RETURN true;
             END IF;
-            IF (ay > y) <> (by > y) AND (turn > 0) = (by > ay) THEN
+            IF (a2 > y) <> (b2 > y) AND (turn > 0) = (b2 > a2) THEN
                 inside := NOT inside;
             END IF;
         END LOOP;
