@@ -1,8 +1,20 @@
-"""SQL functions of aggregation expressions."""
+"""SQL functions of aggregation expressions: one file for each family, in sql/."""
+
+import re
+from pathlib import Path
 
 from django.db import migrations
+
+FAMILIES = ("values", "dates", "arithmetic")
+FORWARD = "\n".join(
+    (Path(__file__).parent / "sql" / f"0004_{family}.sql").read_text() for family in FAMILIES
+)
+# No name has two functions, so a name is enough.
+BACKWARD = "\n".join(
+    f"DROP FUNCTION {name};" for name in reversed(re.findall(r"CREATE FUNCTION (\w+)\(", FORWARD))
+)
 
 
 class Migration(migrations.Migration):
     dependencies = [("baas_documents", "0003_order")]
-    operations = []
+    operations = [migrations.RunSQL(FORWARD, BACKWARD)]

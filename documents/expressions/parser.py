@@ -1,0 +1,278 @@
+"""From an aggregation expression's JSON to the tree. Pure."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from baas.kernel.problems import Invalid
+from documents import values
+from documents.expressions import ast
+from documents.expressions.ast import Call, Constant, Node, Path
+from documents.expressions.problems import invalid, unsupported
+from documents.expressions.signatures import SIGNATURES, Named, Positional
+
+MAX_NODES: Final = 2000
+MAX_DEPTH: Final = 100
+MAX_STEPS: Final = 100
+# As MongoDB: names of users begin with a small letter (or one beyond ASCII).
+_VARIABLE: Final = re.compile(r"[a-z\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]{0,99}")
+_SYSTEM: Final = frozenset({ast.ROOT, ast.CURRENT, "NOW"})
+
+
+def parse(
+    expression: Any, variables: frozenset[str] = frozenset(), where: str = "expression"
+) -> Node:
+    """The tree of an expression that may use `variables` (without `$$`).
+
+    Raises Malformed `invalid_query`, or `unsupported_operator` for an operator that is not known;
+    both name `where`.
+    """
+    return Parser(where, [MAX_NODES], variables, 0).node(expression)
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """One level of an expression. Families of operators that are more than a list use it."""
+
+    where: str
+    budget: list[int]  # nodes that are left, for the whole expression
+    variables: frozenset[str]
+    depth: int
+
+    def node(self, expression: Any) -> Node:
+        self._charge(1)
+        match expression:
+            case str() if expression.startswith("$$"):
+                return self._variable(expression)
+            case str() if expression.startswith("$"):
+                return Path(ast.CURRENT, self._steps(expression, expression[1:]))
+            case list():
+                deeper = self._deeper()
+                return ast.Array(tuple([deeper.node(item) for item in expression]))
+            case dict():
+                return self._deeper()._document(expression)
+        return self.literal(expression)
+
+    def literal(self, value: Any) -> Constant:
+        """The value as it is, `$` without a meaning."""
+        try:
+            return Constant(values.normalise(value))
+        except Invalid as error:
+            raise self.invalid(error.errors[0].detail) from error
+
+    def fields(
+        self, name: str, argument: Any, required: tuple[str, ...], optional: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """The members of an operator's argument, checked by name."""
+        if not isinstance(argument, dict):
+            raise self.invalid(f"{name} takes an object with {', '.join(required or optional)}")
+        for member in argument:
+            if member not in required and member not in optional:
+                raise self.invalid(f"{name} has no argument {member[:60]!r}")
+        for member in required:
+            if member not in argument:
+                raise self.invalid(f"{name} needs the argument {member!r}")
+        return argument
+
+    def variable_name(self, name: Any) -> str:
+        if not isinstance(name, str) or _VARIABLE.fullmatch(name) is None:
+            raise self.invalid(f"{str(name)[:60]!r} is no name of a variable, such as 'item'")
+        return name
+
+    def within(self, *names: str) -> "Parser":
+        """For an expression that also knows these variables."""
+        return Parser(self.where, self.budget, self.variables | set(names), self.depth)
+
+    def invalid(self, detail: str) -> Exception:
+        return invalid(detail, self.where)
+
+    def _deeper(self) -> "Parser":
+        if self.depth >= MAX_DEPTH:
+            raise self.invalid(f"the expression is nested deeper than {MAX_DEPTH}")
+        return Parser(self.where, self.budget, self.variables, self.depth + 1)
+
+    def _charge(self, cost: int) -> None:
+        self.budget[0] -= cost
+        if self.budget[0] < 0:
+            raise self.invalid(f"the expression has more than {MAX_NODES} parts")
+
+    def _variable(self, text: str) -> Node:
+        name, _, rest = text[2:].partition(".")
+        steps = self._steps(text, rest) if "." in text else ()
+        if name == "REMOVE" and not steps:
+            return ast.Missing()
+        if name not in self.variables and name not in _SYSTEM:
+            raise self.invalid(f"there is no variable {text[:60]!r}")
+        return Path(name, steps)
+
+    def _steps(self, text: str, path: str) -> tuple[str, ...]:
+        steps = tuple(path.split("."))
+        if (
+            "" in steps
+            or "\0" in path
+            or len(steps) > MAX_STEPS
+            or any(step.startswith("$") for step in steps)
+        ):
+            raise self.invalid(
+                f"{text[:100]!r} is no field path: a step is empty or starts with $, or there are"
+                f" more than {MAX_STEPS}. A text that begins with $ is written"
+                ' {"$literal": "$…"}'
+            )
+        self._charge(len(steps) // 4)
+        return steps
+
+    def _document(self, document: dict[str, Any]) -> Node:
+        first = next(iter(document), "")
+        if not first.startswith("$"):
+            return ast.Object(
+                tuple([(self._name(name), self.node(value)) for name, value in document.items()])
+            )
+        if len(document) > 1:
+            raise self.invalid(f"beside the operator {first[:60]!r} stands something else")
+        if first in values.EXTENDED:
+            return self.literal(document)
+        return self._operator(first, document[first])
+
+    def _name(self, name: str) -> str:
+        if not name or name.startswith("$") or "." in name or "\0" in name:
+            raise self.invalid(
+                f"{name[:60]!r} is no field name: empty, with a dot or NUL, or starting with $"
+                " ($setField makes names with dots)"
+            )
+        return name
+
+    def _operator(self, name: str, argument: Any) -> Node:
+        signature = SIGNATURES.get(name)
+        match signature:
+            case Positional():
+                return self._positional(name, argument, signature)
+            case Named():
+                return self._named(name, argument, signature)
+        special = SPECIAL.get(name)
+        if special is None:
+            raise unsupported(name, self.where)
+        return special(self, argument)
+
+    def _positional(self, name: str, argument: Any, signature: Positional) -> Node:
+        if signature.most == 0:
+            if argument not in ({}, []):
+                raise self.invalid(f"{name} takes no arguments")
+            return Call(name, ())
+        given = argument if isinstance(argument, list) else [argument]
+        if not signature.least <= len(given) <= signature.most:
+            least, most = signature.least, signature.most
+            wanted = str(least) if least == most else f"{least} or more"
+            raise self.invalid(f"{name} takes {wanted} arguments, not {len(given)}")
+        arguments: list[Node | None] = [self.node(item) for item in given]
+        if signature.most < 5:
+            arguments += [None] * (signature.most - len(given))
+        return Call(name, tuple(arguments))
+
+    def _named(self, name: str, argument: Any, signature: Named) -> Node:
+        if signature.alone is not None and not _is_named(argument):
+            if isinstance(argument, list) and name != "$getField":
+                if len(argument) != 1:
+                    raise self.invalid(f"{name} takes one argument, not {len(argument)}")
+                argument = argument[0]
+            argument = {signature.alone: argument}
+        given = self.fields(name, argument, signature.required, signature.optional)
+        names = signature.required + signature.optional
+        return Call(name, tuple([self.node(given[n]) if n in given else None for n in names]))
+
+
+def _is_named(argument: Any) -> bool:
+    """Whether `{"date": …}` rather than an expression such as `{"$add": …}`."""
+    return isinstance(argument, dict) and not next(iter(argument), "").startswith("$")
+
+
+def _literal(parser: Parser, argument: Any) -> Node:
+    return parser.literal(argument)
+
+
+def _cond(parser: Parser, argument: Any) -> Node:
+    if isinstance(argument, list):
+        if len(argument) != 3:
+            raise parser.invalid(f"$cond takes 3 arguments, not {len(argument)}")
+        given = dict(zip(("if", "then", "else"), argument, strict=True))
+    else:
+        given = parser.fields("$cond", argument, ("if", "then", "else"))
+    branch = (parser.node(given["if"]), parser.node(given["then"]))
+    return ast.Switch((branch,), parser.node(given["else"]))
+
+
+def _switch(parser: Parser, argument: Any) -> Node:
+    given = parser.fields("$switch", argument, ("branches",), ("default",))
+    branches = given["branches"]
+    if not isinstance(branches, list) or not branches:
+        raise parser.invalid("$switch takes an array of branches, not an empty one")
+    parsed = []
+    for branch in branches:
+        members = parser.fields("a branch of $switch", branch, ("case", "then"))
+        parsed.append((parser.node(members["case"]), parser.node(members["then"])))
+    default = parser.node(given["default"]) if "default" in given else None
+    return ast.Switch(tuple(parsed), default)
+
+
+def _let(parser: Parser, argument: Any) -> Node:
+    given = parser.fields("$let", argument, ("vars", "in"))
+    if not isinstance(given["vars"], dict):
+        raise parser.invalid("the vars of $let are an object")
+    variables = tuple(
+        [(parser.variable_name(name), parser.node(value)) for name, value in given["vars"].items()]
+    )
+    names = [name for name, _ in variables]
+    return ast.Let(variables, parser.within(*names).node(given["in"]))
+
+
+def _map(parser: Parser, argument: Any) -> Node:
+    given = parser.fields("$map", argument, ("input", "in"), ("as",))
+    name = parser.variable_name(given.get("as", "this"))
+    return ast.Map(parser.node(given["input"]), name, parser.within(name).node(given["in"]))
+
+
+def _filter(parser: Parser, argument: Any) -> Node:
+    given = parser.fields("$filter", argument, ("input", "cond"), ("as", "limit"))
+    name = parser.variable_name(given.get("as", "this"))
+    return ast.Filter(
+        parser.node(given["input"]),
+        name,
+        parser.within(name).node(given["cond"]),
+        parser.node(given["limit"]) if "limit" in given else None,
+    )
+
+
+def _reduce(parser: Parser, argument: Any) -> Node:
+    given = parser.fields("$reduce", argument, ("input", "initialValue", "in"))
+    return ast.Reduce(
+        parser.node(given["input"]),
+        parser.node(given["initialValue"]),
+        parser.within("value", "this").node(given["in"]),
+    )
+
+
+def _sort_array(parser: Parser, argument: Any) -> Node:
+    given = parser.fields("$sortArray", argument, ("input", "sortBy"))
+    by = given["sortBy"]
+    fields = by if isinstance(by, dict) else {"": by}
+    if not fields:
+        raise parser.invalid("sortBy of $sortArray names a field or a direction")
+    parsed = []
+    for field, direction in fields.items():
+        if isinstance(direction, bool) or direction not in (1, -1):
+            raise parser.invalid("a direction of $sortArray is 1 or -1")
+        whole = not isinstance(by, dict)
+        parsed.append(((() if whole else parser._steps(field, field)), 1 if direction > 0 else -1))
+    return ast.SortArray(parser.node(given["input"]), tuple(parsed))  # type: ignore[arg-type]
+
+
+SPECIAL: Final[dict[str, Callable[[Parser, Any], Node]]] = {
+    "$literal": _literal,
+    "$cond": _cond,
+    "$switch": _switch,
+    "$let": _let,
+    "$map": _map,
+    "$filter": _filter,
+    "$reduce": _reduce,
+    "$sortArray": _sort_array,
+}
