@@ -1,12 +1,11 @@
 """Changing a stored document: read it, decide, write it if nobody else wrote in between."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from django.db import transaction
 
-from baas.kernel import db
+from baas.kernel import db, repeatable
 from baas.kernel.events import event_params
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import PreconditionFailed
@@ -94,7 +93,7 @@ def _require_update(
 ) -> None:
     if caller.principal.bypasses_rules:
         return
-    now = rfc3339(datetime.now(UTC))
+    now = rfc3339(repeatable.now())
     new = wire.with_system_fields((row[0], row[1] + 1, owner, row[3], now), fields)
     access.require(caller, collection, "update", doc=old, data=new)
 

@@ -86,7 +86,7 @@ def compose(
                 " FOR UPDATE),"
                 " d AS (UPDATE {table} AS t SET doc = %(doc)s::jsonb, owner = %(owner)s,"
                 " version = t.version + 1,"
-                " updated_at = greatest(date_trunc('milliseconds', now()), t.updated_at)"
+                " updated_at = greatest(documents_now(), t.updated_at)"
                 " FROM o WHERE t._id = o._id"
                 " RETURNING t.*, {old} AS before),"
                 " e AS ({event}) SELECT {row} FROM d"

@@ -8,6 +8,7 @@ class FunctionsConfig(AppConfig):
     def ready(self) -> None:
         from auth import lockout, sessions
         from baas.kernel import health, metrics, projects
+        from documents.transactions import store as transactions
         from functions import hosting, removal
         from functions.events import housekeeping
         from functions.events.metrics import Ledger
@@ -18,4 +19,5 @@ class FunctionsConfig(AppConfig):
         metrics.register_live(Ledger())
         housekeeping.register("ended sessions", sessions.sweep)
         housekeeping.register("failed sign-ins", lockout.sweep)
+        housekeeping.register("expired transactions", transactions.sweep)
         housekeeping.register("bytes without an object", sweeps.start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -11,6 +11,7 @@ from auth.rules import ast, operations, values
 from auth.rules.errors import BudgetSpent, Fault
 from auth.rules.patterns import compile_pattern
 from auth.rules.values import Value
+from baas.kernel import repeatable
 
 ROOTS: Final = ("auth", "doc", "data", "now", "request", "object")
 TIME_FIELDS: Final = frozenset({"_createdAt", "_updatedAt"})
@@ -56,7 +57,7 @@ def environment(
     state: State | None = None,
 ) -> Environment:
     """The roots in the order that the closures expect."""
-    return (auth, doc, data, now or datetime.now(UTC), request, object, state)
+    return (auth, doc, data, now or repeatable.now(), request, object, state)
 
 
 def compile_predicate(node: ast.Node) -> Evaluate:

@@ -19,6 +19,7 @@ from auth.rules.parser import parse
 from auth.rules.predicate import GetDocument, State, compile_predicate, environment
 from auth.rules.presets import preset
 from auth.rules.values import Value
+from baas.kernel import repeatable
 
 DOCUMENT_ROOTS: Final = frozenset({"auth", "doc", "data", "now", "request"})
 OBJECT_ROOTS: Final = frozenset({"auth", "object", "now", "request"})
@@ -82,7 +83,7 @@ class Rule:
         text or aware datetimes. `now` is the present unless given. What `get` raises is passed on.
         """
         if now is None:
-            now = datetime.now(UTC) if self._timed else _EPOCH
+            now = repeatable.now() if self._timed else _EPOCH
         state = State(get) if self._stateful else None
         try:
             return self._evaluate((auth, doc, data, now, request, object, state)) is True

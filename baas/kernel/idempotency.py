@@ -9,13 +9,13 @@ one is stored without the other.
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, Literal
 
 import orjson
-import psycopg
 from django.db import transaction
 
-from baas.kernel import db, encryption
+from baas.kernel import db, encryption, locks
 from baas.kernel.http.request import Response
 from baas.kernel.problems import Conflict, Invalid, Malformed, Problem
 
@@ -24,6 +24,8 @@ WAIT_S: Final = 10
 _HOURS: Final = 24
 # Replies may hold tokens or keys that are shown once: they are not kept in clear.
 _CONTEXT: Final = "first reply"
+# (scope, hash of the body) of the call that is being served.
+_kept: ContextVar[tuple[bytes, bytes] | None] = ContextVar("baas_idempotency", default=None)
 
 
 def run(
@@ -34,7 +36,7 @@ def run(
     method: str,
     path: str,
     body: bytes,
-    mode: Literal["atomic", "after"],
+    mode: Literal["atomic", "after", "inside"],
     handle: Callable[[], Response],
     render: Callable[[Problem], Response],
 ) -> Response:
@@ -45,21 +47,18 @@ def run(
     Raises Conflict `idempotency_in_progress` when the first call takes longer than 10 s, and
     Invalid `idempotency_key_reused` when the key came with another body.
     """
-    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
-        raise Malformed(
-            f"Idempotency-Key must have 1 to {MAX_KEY} printable characters.",
-            code="invalid_idempotency_key",
-        )
+    check_key(key)
     scope = hashlib.blake2b(
         orjson.dumps([project_id, identity, method, path, key]), digest_size=32
     ).digest()
     body_hash = hashlib.blake2b(body, digest_size=32).digest()
-    with _lock(scope):
+    with locks.held(int.from_bytes(scope[:8], signed=True), wait_s=WAIT_S, busy=_in_progress):
         stored = _stored(scope, body_hash)
         if stored is not None:
             return stored
-        if mode == "after":
-            response = _answer(handle, render)
+        if mode != "atomic":
+            with _keeping(scope, body_hash):
+                response = _answer(handle, render)
             _store(scope, body_hash, response)
             return response
         with transaction.atomic():
@@ -72,31 +71,53 @@ def run(
         return response
 
 
+def check_key(key: str) -> None:
+    """Raises Malformed `invalid_idempotency_key`."""
+    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+        raise Malformed(
+            f"Idempotency-Key must have 1 to {MAX_KEY} printable characters.",
+            code="invalid_idempotency_key",
+        )
+
+
+def key_reused() -> Invalid:
+    return Invalid(
+        "This Idempotency-Key was used with another body: use a new key for a new request.",
+        code="idempotency_key_reused",
+    )
+
+
+def _in_progress() -> Conflict:
+    return Conflict(
+        "The first call with this Idempotency-Key is still running: try again later.",
+        code="idempotency_in_progress",
+    )
+
+
+@contextmanager
+def _keeping(scope: bytes, body_hash: bytes) -> Iterator[None]:
+    token = _kept.set((scope, body_hash))
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def keep(response: Response) -> None:
+    """For handlers that open their own transaction ("inside"): the reply commits with it.
+
+    Nothing happens when the request has no key.
+    """
+    kept = _kept.get()
+    if kept is not None:
+        _store(*kept, response)
+
+
 def _answer(handle: Callable[[], Response], render: Callable[[Problem], Response]) -> Response:
     try:
         return handle()
     except Problem as problem:
         return render(problem)
-
-
-@contextmanager
-def _lock(scope: bytes) -> Iterator[None]:
-    number = int.from_bytes(scope[:8], signed=True)
-    try:
-        with transaction.atomic():
-            db.execute("SELECT set_config('lock_timeout', %s, true)", (f"{WAIT_S}s",))
-            db.execute("SELECT pg_advisory_lock(%s)", (number,))
-    except psycopg.errors.LockNotAvailable as error:
-        raise Conflict(
-            "The first call with this Idempotency-Key is still running: try again later.",
-            code="idempotency_in_progress",
-        ) from error
-    try:
-        yield
-    finally:
-        # When the connection broke, the server has freed the lock itself.
-        if not db.raw().closed:
-            db.execute("SELECT pg_advisory_unlock(%s)", (number,))
 
 
 def _stored(scope: bytes, body_hash: bytes) -> Response | None:
@@ -108,10 +129,7 @@ def _stored(scope: bytes, body_hash: bytes) -> Response | None:
     if row is None:
         return None
     if bytes(row[0]) != body_hash:
-        raise Invalid(
-            "This Idempotency-Key was used with another body: use a new key for a new request.",
-            code="idempotency_key_reused",
-        )
+        raise key_reused()
     headers = [(name, value) for name, value in orjson.loads(row[2])]
     headers.append(("Idempotency-Replayed", "true"))
     body = encryption.decrypt(bytes(row[3]), _CONTEXT)

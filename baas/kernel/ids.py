@@ -3,6 +3,8 @@
 import os
 import time
 
+from baas.kernel import repeatable
+
 # Crockford's base 32 in lower case: sorts like the bytes, no letters that look alike.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
@@ -10,7 +12,10 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 def new_id() -> str:
     """A new id of 26 characters: 48 bits of milliseconds, then 80 random bits (the ULID layout)."""
-    return _encode((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10)))
+    drawn = repeatable.draw()
+    if drawn is None:
+        return _encode((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10)))
+    return _encode(drawn[0] << 80 | drawn[1])
 
 
 def first_of(time_ms: int) -> str:

@@ -1,8 +1,14 @@
 """The data plane's door: `P/db/…`."""
 
-from documents.api import documents, writes
+from dataclasses import replace
 
-ROUTES = [
+from documents.api import documents, transactions, writes
+from documents.api.request import HANDLERS
+
+_HANDLERS = frozenset(HANDLERS.values())
+_ROUTES = [
     *documents.ROUTES,
     *writes.ROUTES,
+    *transactions.ROUTES,
 ]
+ROUTES = [replace(route, transactional=route.handler in _HANDLERS) for route in _ROUTES]

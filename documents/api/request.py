@@ -9,9 +9,10 @@ import psycopg
 from baas.kernel import config_cache, db
 from baas.kernel.http.request import JSON_LIMIT, Request, Response, require_json_type
 from baas.kernel.http.routes import PROJECT
-from baas.kernel.problems import Conflict, Malformed, NotFound
+from baas.kernel.problems import Conflict, Invalid, Malformed
 from documents import collections, values
 from documents.access import Caller
+from documents.transactions import service
 
 COLLECTION = PROJECT + "/db/{collection}"
 DOCS = COLLECTION + "/docs"
@@ -20,11 +21,21 @@ DOC = DOCS + "/{id}"
 Handler = Callable[[Request], Response]
 
 
+# All of them by name: a transaction carries its calls out again.
+HANDLERS: dict[str, Handler] = {}
+
+
 def document_handler(handle: Handler) -> Handler:
-    """Try once more when a collection was dropped (or made anew) behind our cache's back."""
+    """A handler whose calls may be part of an interactive transaction (`X-Transaction`).
+
+    It tries once more when a collection was dropped (or made anew) behind our cache's back.
+    """
+    name = f"{handle.__module__}.{handle.__name__}"
 
     @wraps(handle)
     def handler(request: Request) -> Response:
+        if (id := request.environ.get("HTTP_X_TRANSACTION")) is not None:
+            return service.call(request, id, name, HANDLERS)
         try:
             return handle(request)
         except psycopg.errors.UndefinedTable:
@@ -36,17 +47,23 @@ def document_handler(handle: Handler) -> Handler:
             config_cache.forget(request.project.id)
             return handle(request)
 
+    HANDLERS[name] = handler
     return handler
+
+
+def refuse_transaction(request: Request) -> None:
+    """For calls that cannot be part of one. Raises Invalid `not_in_transaction`."""
+    # Never ignored: whoever sends the header counts on a transaction around the call.
+    if "HTTP_X_TRANSACTION" in request.environ:
+        raise Invalid(
+            "This call cannot be part of a transaction: send it without X-Transaction.",
+            code="not_in_transaction",
+        )
 
 
 def caller_of(request: Request) -> Caller:
     environ = request.environ
-    if "HTTP_X_TRANSACTION" in environ:
-        # Never ignored: whoever sends it counts on a transaction around the call.
-        raise NotFound(
-            "There is no such transaction: use POST …/db/commit for atomic writes.",
-            code="transaction_not_found",
-        )
+    refuse_transaction(request)
     if request.principal.bypasses_rules:
         return Caller(request.project, request.principal)
     return Caller(

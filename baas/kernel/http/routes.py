@@ -22,8 +22,11 @@ class Route:
     handler: Handler
     summary: str
     # How a repeated Idempotency-Key is served: the first reply commits with the write itself
-    # ("atomic"), or is stored after the handler ("after": for handlers that wait for others).
-    idempotency: Literal["atomic", "after"] | None = None
+    # ("atomic"), or is stored after the handler ("after": for handlers that wait for others, and
+    # "inside": those that also store it in a transaction of their own, by `idempotency.keep`).
+    idempotency: Literal["atomic", "after", "inside"] | None = None
+    # Serves X-Transaction itself, the Idempotency-Key of such a call included.
+    transactional: bool = False
     openapi: dict[str, Any] = field(default_factory=dict)  # further members of the operation
 
 
