@@ -84,13 +84,13 @@ def readable_rows(
     """
     if caller.principal.bypasses_rules:
         return EVERY_ROW
-    rows = _rows(caller, collection, collection.rules.get("read"), uid)
+    rows = rows_allowed(caller, collection, collection.rules.get("read"), uid)
     if rows == NO_ROW:
         raise denied(caller, collection, "read")
     return rows
 
 
-def _rows(
+def rows_allowed(
     caller: Caller, collection: Collection, rule: Rule | None, uid: str | None = None
 ) -> sql.Composable:
     if rule is None:
@@ -110,7 +110,7 @@ def not_found(
 ) -> Problem:
     """The answer for a document that is missing or may not be read: the same for both."""
     if not caller.principal.bypasses_rules and (
-        _rows(caller, collection, collection.rules.get("read")) == NO_ROW
+        rows_allowed(caller, collection, collection.rules.get("read")) == NO_ROW
     ):
         return denied(caller, collection, "read", doc=doc)
     return no_document(

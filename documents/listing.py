@@ -117,7 +117,7 @@ def statement(caller: Caller, name: str, query: Query) -> tuple[bytes, dict[str,
 def _statement(
     collection: Collection, query: Query, readable: RowFilter
 ) -> tuple[bytes, dict[str, Any]]:
-    plan = _plan(collection, query.filter, query.sort)
+    plan = plan_of(collection, query.filter, query.sort)
     values = plan.condition.bind(query.filter)
     behind = b""
     if query.after is not None:
@@ -128,7 +128,7 @@ def _statement(
     values |= readable.parameters
     # The numbers stand in the text: a plan for an unknown limit would read and sort everything.
     limit = b" LIMIT %d OFFSET %d" % (query.limit + 1, query.skip)
-    return plan.select + _where(plan, readable) + behind + plan.order_by + limit, values
+    return plan.select + where(plan, readable) + behind + plan.order_by + limit, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Plan:
     order_by: bytes
 
 
-def _plan(collection: Collection, filter: Node, order: Sort) -> Plan:
+def plan_of(collection: Collection, filter: Node, order: Sort) -> Plan:
     """Composed once for each shape of a query, kept with the collection."""
     key = (shape(filter), order)
     plan: Plan | None = collection.plans.get(key)
@@ -164,7 +164,7 @@ def _plan(collection: Collection, filter: Node, order: Sort) -> Plan:
     return plan
 
 
-def _where(plan: Plan, readable: RowFilter) -> bytes:
+def where(plan: Plan, readable: RowFilter) -> bytes:
     if not readable.text:
         return b" WHERE " + plan.where
     return b" WHERE (" + readable.text + b") AND " + plan.where
@@ -186,8 +186,8 @@ def _readable(caller: Caller, name: str) -> Collection | None:
 
 
 def _count(collection: Collection, filter: Node, readable: RowFilter) -> int:
-    plan = _plan(collection, filter, BY_ID)
+    plan = plan_of(collection, filter, BY_ID)
     values = plan.condition.bind(filter) | readable.parameters
-    row = db.fetch_one(plan.count + _where(plan, readable), values)
+    row = db.fetch_one(plan.count + where(plan, readable), values)
     assert row is not None  # noqa: S101 - count(*) has one row
     return int(row[0])
