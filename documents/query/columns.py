@@ -61,6 +61,19 @@ def value_keys(jsonb: sql.Composable) -> list[sql.Composable]:
     ]
 
 
+def rank_keys(jsonb: sql.Composable) -> list[sql.Composable]:
+    """As `value_keys`, for a value that may be an array; no index has these."""
+    return [
+        sql.SQL('(documents_rank_text({}) COLLATE "C")').format(jsonb),
+        sql.SQL("(documents_sort_number({}))").format(jsonb),
+    ]
+
+
+def order_key(jsonb: sql.Composable) -> sql.Composable:
+    """Text that orders all values, what is missing (NULL) first: see `documents.query.order`."""
+    return sql.SQL('(documents_order_text({}) COLLATE "C")').format(jsonb)
+
+
 def without_arrays(fields: Iterable[str]) -> sql.Composable:
     """True for a row that has no array on the way of any of the (non-system) fields."""
     tests = [without_array(tuple(field.split("."))) for field in fields if field not in SYSTEM]

@@ -1,9 +1,11 @@
 """Sorting: MongoDB's order across types, the same in SQL and as a key in Python.
 
-Null and missing < numbers < text < objects < arrays < booleans < dates; an array sorts by its
-lowest element (the highest in descending order), an empty one before everything. Text compares by
-code point. Objects are equal to each other. Ties are broken by `_id`, in the direction of the
-last field, so one index serves a sort and its reverse.
+The order of `documents.query.order`, but what is missing sorts as null, and an array by its lowest
+element (the highest in descending order), an empty one before everything. Ties are broken by
+`_id`, in the direction of the last field, so one index serves a sort and its reverse.
+
+A key is a text that orders all types and a number, 0 for what is none: numbers are compared as
+such rather than by a text.
 """
 
 import re
@@ -14,11 +16,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 from psycopg import sql
 
-from documents.query import columns, paths
+from documents.query import columns, order, paths
 from documents.query.paths import MISSING
 from documents.query.problems import invalid_query
 from documents.query.rows import Rows
-from documents.query.to_sql import Parameters, sort_text
+from documents.query.to_sql import Parameters
 from documents.values import canonical_date
 
 Direction: TypeAlias = Literal[1, -1]
@@ -101,21 +103,21 @@ def _field_key(
     path = tuple(field.split("."))
     candidates: list[tuple[str, int | Decimal]] = []
     for value in paths.reach(document, path):
-        if isinstance(value, list) and value:
-            candidates += [_value_key(item) for item in value]
+        if isinstance(value, list):
+            candidates += map(_value_key, value) if value else [(order.LEAST, 0)]
         else:
             candidates.append(_value_key(value))
     if not candidates:
-        return ("1", 0)
+        return (order.NULL, 0)
     return max(candidates) if direction < 0 else min(candidates)
 
 
 def _value_key(value: Any) -> tuple[str, int | Decimal]:
-    if value is MISSING:
-        return ("1", 0)
+    if value is None or value is MISSING:
+        return (order.NULL, 0)
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return ("2", value)
-    return (sort_text(value), 0)
+        return (order.NUMBER, value)
+    return (order.text(value), 0)
 
 
 # In SQL
@@ -137,7 +139,7 @@ def expressions(field: str, direction: Direction, rows: Rows) -> list[sql.Compos
             columns.value(path, rows.doc),
             lowest_or_highest,
         )
-    return columns.value_keys(value)
+    return columns.rank_keys(value)
 
 
 def order_by(sort: Sort, rows: Rows) -> sql.Composable:

@@ -91,7 +91,7 @@ def test_one_document_matches_or_not(filter: dict[str, Any], expected: bool) -> 
 
 def test_values_of_different_types_have_an_order() -> None:
     values: list[Any] = [
-        [], None, -1, Decimal("0.5"), 3, "", "Z", "a", "é", {"k": 1}, [[1]],
+        [], None, -1, Decimal("0.5"), 3, "", "Z", "a", "é", {"k": 1}, {"k": 2}, [[]], [[1]],
         False, True, {"$date": "2024-01-01T00:00:00.000Z"}, {"$date": "2024-01-02T00:00:00.000Z"},
     ]  # fmt: skip
     order = sort.parse(["v"])
