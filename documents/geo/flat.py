@@ -26,7 +26,7 @@ def point(value: Any) -> Flat | None:
         return None
     if abs(x) > _LARGEST or abs(y) > _LARGEST:
         return None
-    return float(x), float(y)
+    return _as_float(x), _as_float(y)
 
 
 def is_in_box(p: Flat, lower: Flat, upper: Flat) -> bool:
@@ -52,3 +52,8 @@ def is_in_polygon(p: Flat, corners: tuple[Flat, ...]) -> bool:
         if (ay > y) != (by > y) and (turn > 0) == (by > ay):
             inside = not inside
     return inside
+
+
+def _as_float(number: Any) -> float:
+    """What is next to nothing is nothing: in PostgreSQL a product that underflows is an error."""
+    return 0.0 if abs(number) < 1e-100 else float(number)

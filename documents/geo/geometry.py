@@ -7,10 +7,10 @@ MongoDB: its rings are turned so that their inside is to the left.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from math import atan2, pi
+from math import atan2, pi, sqrt
 from typing import Any, Final, TypeAlias
 
-from documents.geo.vectors import Vector, cross, dot, from_degrees
+from documents.geo.vectors import Vector, cross, dot, from_degrees, minus
 
 _CRS: Final = frozenset({"urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326"})
 _MULTI: Final = {
@@ -18,6 +18,7 @@ _MULTI: Final = {
     "MultiLineString": "LineString",
     "MultiPolygon": "Polygon",
 }
+_HALF: Final = 2 * pi  # of the sphere
 Ring: TypeAlias = tuple[Vector, ...]
 
 
@@ -104,7 +105,7 @@ def position(given: Any) -> Vector:
         raise ValueError(
             "a longitude is from -180 to 180, a latitude from -90 to 90, in that order"
         )
-    return from_degrees(float(lng), float(lat))
+    return from_degrees(*[0.0 if abs(x) < 1e-12 else float(x) for x in (lng, lat)])
 
 
 def is_number(value: Any) -> bool:
@@ -129,22 +130,31 @@ def _ring(coordinates: Any) -> Ring:
     if len(points) < 4 or points[0] != points[-1]:
         raise ValueError("a polygon's ring has four positions at least, the last equal to the first")
     ring = points[:-1]
-    return ring if area(ring) <= 2 * pi + 1e-9 else ring[::-1]
+    turned = area(ring)
+    if abs(turned) <= 1e-14 * sum(_length(a, b) for a, b in edges(ring)):
+        raise ValueError("a polygon's ring has some area")
+    return ring if turned > 0 else ring[::-1]
+
+
+def _length(a: Vector, b: Vector) -> float:
+    between = minus(b, a)
+    return sqrt(dot(between, between))
 
 
 def area(ring: Ring) -> float:
-    """What lies to the left of a ring, in steradians, from 0 to 4 pi."""
+    """What a ring goes around, in steradians: negative when it lies to the right.
+
+    It is the smaller part of the sphere, to the left when both are as large.
+    """
     total = 0.0
     first = ring[0]
     for a, b in zip(ring[1:], ring[2:], strict=False):
-        total += 2 * atan2(
-            dot(first, cross(a, b)), 1 + dot(first, a) + dot(a, b) + dot(b, first)
-        )
-    # Twice at most: each triangle counts as less than half a sphere.
-    while total < 0:
-        total += 4 * pi
-    while total > 4 * pi:
-        total -= 4 * pi
+        volume = dot(first, cross(minus(a, first), minus(b, first)))
+        total += 2 * atan2(volume, 1 + dot(first, a) + dot(a, b) + dot(b, first))
+    while total > _HALF + 1e-9:
+        total -= 2 * _HALF
+    while total < -_HALF + 1e-9:
+        total += 2 * _HALF
     return total
 
 

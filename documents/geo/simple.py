@@ -1,7 +1,7 @@
 """Whether a polygon is one: its edges meet at their ends only. Pure."""
 
 from documents.geo.geometry import Polygon, edges
-from documents.geo.vectors import Vector, crossing
+from documents.geo.vectors import Vector, crossing, dot, minus
 
 
 def is_simple(polygon: Polygon) -> bool:
@@ -21,6 +21,6 @@ def is_simple(polygon: Polygon) -> bool:
 
 def _span(a: Vector, b: Vector) -> tuple[float, float, Vector, Vector]:
     """From where to where an edge goes in x; in its middle it bulges out of its ends' span."""
-    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
-    bulge = (x * x + y * y + z * z) / 4
+    along = minus(a, b)
+    bulge = dot(along, along) / 4
     return min(a[0], b[0]) - bulge, max(a[0], b[0]) + bulge, a, b

@@ -16,8 +16,21 @@ _SQUARED: Final = 1e-20
 
 
 def from_degrees(lng: float, lat: float) -> Vector:
+    """What is next to nothing is nothing: in PostgreSQL a product that underflows is an error."""
     phi, theta = radians(lat), radians(lng)
-    return (cos(phi) * cos(theta), cos(phi) * sin(theta), sin(phi))
+    return (
+        _or_zero(cos(phi) * cos(theta)),
+        _or_zero(cos(phi) * sin(theta)),
+        _or_zero(sin(phi)),
+    )
+
+
+def _or_zero(x: float) -> float:
+    return 0.0 if abs(x) < 1e-15 else x
+
+
+def minus(a: Vector, b: Vector) -> Vector:
+    return (a[0] - b[0], a[1] - b[1], a[2] - b[2])
 
 
 def dot(a: Vector, b: Vector) -> float:
@@ -64,8 +77,8 @@ def is_on_arc(p: Vector, a: Vector, b: Vector) -> bool:
 
 
 def _is_same(a: Vector, b: Vector) -> bool:
-    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
-    return x * x + y * y + z * z <= _SQUARED
+    between = minus(a, b)
+    return dot(between, between) <= _SQUARED
 
 
 def distance_to_arc(p: Vector, a: Vector, b: Vector) -> float:

@@ -18,6 +18,7 @@ DECLARE
     lat numeric;
     theta float8;
     phi float8;
+    x float8; y float8; z float8;
 BEGIN
     IF jsonb_typeof(c) IS DISTINCT FROM 'array' OR jsonb_typeof(c -> 0) IS DISTINCT FROM 'number'
         OR jsonb_typeof(c -> 1) IS DISTINCT FROM 'number' THEN
@@ -28,10 +29,17 @@ BEGIN
     IF lng < -180 OR lng > 180 OR lat < -90 OR lat > 90 THEN
         RETURN NULL;
     END IF;
-    -- A float8 cannot be made of a number that is too small for it.
-    theta := radians(CASE WHEN abs(lng) < 1e-300 THEN 0 ELSE lng END::float8);
-    phi := radians(CASE WHEN abs(lat) < 1e-300 THEN 0 ELSE lat END::float8);
-    RETURN ARRAY[cos(phi) * cos(theta), cos(phi) * sin(theta), sin(phi)];
+    -- What is next to nothing is nothing: a product of float8 that underflows is an error.
+    theta := radians(CASE WHEN abs(lng) < 1e-12 THEN 0 ELSE lng END::float8);
+    phi := radians(CASE WHEN abs(lat) < 1e-12 THEN 0 ELSE lat END::float8);
+    x := cos(phi) * cos(theta);
+    y := cos(phi) * sin(theta);
+    z := sin(phi);
+    RETURN ARRAY[
+        CASE WHEN abs(x) < 1e-15 THEN 0 ELSE x END,
+        CASE WHEN abs(y) < 1e-15 THEN 0 ELSE y END,
+        CASE WHEN abs(z) < 1e-15 THEN 0 ELSE z END
+    ];
 END $$;
 
 -- An array of positions as unit vectors, without those that repeat the one before.
@@ -76,6 +84,7 @@ DECLARE
     r float8[] := documents_geo_positions(c);
     n int := cardinality(r);
     area float8 := 0;
+    size float8 := 0;
     x float8; y float8; z float8;
     a1 float8; a2 float8; a3 float8;
     b1 float8; b2 float8; b3 float8;
@@ -91,18 +100,29 @@ BEGIN
         a1 := b1; a2 := b2; a3 := b3;
         b1 := r[3 * i + 1]; b2 := r[3 * i + 2]; b3 := r[3 * i + 3];
         area := area + 2 * atan2(
-            x * (a2 * b3 - a3 * b2) + y * (a3 * b1 - a1 * b3) + z * (a1 * b2 - a2 * b1),
+            x * ((a2 - y) * (b3 - z) - (a3 - z) * (b2 - y))
+                + y * ((a3 - z) * (b1 - x) - (a1 - x) * (b3 - z))
+                + z * ((a1 - x) * (b2 - y) - (a2 - y) * (b1 - x)),
             1 + (x * a1 + y * a2 + z * a3) + (a1 * b1 + a2 * b2 + a3 * b3)
                 + (b1 * x + b2 * y + b3 * z)
         );
     END LOOP;
-    WHILE area < 0 LOOP
-        area := area + 4 * pi();
-    END LOOP;
-    WHILE area > 4 * pi() LOOP
+    WHILE area > 2 * pi() + 1e-9 LOOP
         area := area - 4 * pi();
     END LOOP;
-    IF area > 2 * pi() + 1e-9 THEN
+    WHILE area < -2 * pi() + 1e-9 LOOP
+        area := area + 4 * pi();
+    END LOOP;
+    b1 := r[3 * n - 2]; b2 := r[3 * n - 1]; b3 := r[3 * n];
+    FOR i IN 0 .. n - 1 LOOP
+        a1 := b1; a2 := b2; a3 := b3;
+        b1 := r[3 * i + 1]; b2 := r[3 * i + 2]; b3 := r[3 * i + 3];
+        size := size + sqrt((b1 - a1) * (b1 - a1) + (b2 - a2) * (b2 - a2) + (b3 - a3) * (b3 - a3));
+    END LOOP;
+    IF abs(area) <= float8 '1e-14' * size THEN
+        RETURN NULL;
+    END IF;
+    IF area < 0 THEN
         FOR i IN REVERSE n - 1 .. 0 LOOP
             turned[3 * (n - 1 - i) + 1] := r[3 * i + 1];
             turned[3 * (n - 1 - i) + 2] := r[3 * i + 2];
@@ -762,8 +782,8 @@ BEGIN
                 y := (e -> 1)::numeric;
                 IF abs(x) <= 1e100 AND abs(y) <= 1e100 THEN
                     found := found
-                        || CASE WHEN abs(x) < 1e-300 THEN 0 ELSE x END::float8
-                        || CASE WHEN abs(y) < 1e-300 THEN 0 ELSE y END::float8;
+                        || CASE WHEN abs(x) < 1e-100 THEN 0 ELSE x END::float8
+                        || CASE WHEN abs(y) < 1e-100 THEN 0 ELSE y END::float8;
                 END IF;
             END IF;
         END LOOP;

@@ -105,6 +105,20 @@ def test_the_winding_does_not_matter() -> None:
         assert not inside(50, 5, shape)
 
 
+def test_a_polygon_of_a_metre_is_read_in_both_directions() -> None:
+    ring = [[8.5, 47.3], [8.50001, 47.3], [8.50001, 47.30001], [8.5, 47.30001], [8.5, 47.3]]
+    for shape in (polygon(ring), polygon(ring[::-1])):
+        assert inside(8.500005, 47.300005, shape)
+        assert not inside(8.50002, 47.300005, shape)
+
+
+def test_a_hemisphere_lies_to_the_left() -> None:
+    ring: list[list[float]] = [[0, 0], [120, 0], [-120, 0], [0, 0]]
+    assert inside(50, 10, polygon(ring))
+    assert not inside(50, -10, polygon(ring))
+    assert inside(50, -10, polygon(ring[::-1]))
+
+
 def test_a_hole_is_outside_and_its_border_inside() -> None:
     shape = polygon(
         [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]], [[4, 4], [6, 4], [6, 6], [4, 6], [4, 4]]
@@ -310,6 +324,7 @@ def test_a_circle_larger_than_a_hemisphere_has_the_polygons_that_miss_its_antipo
         {"type": "Polygon", "coordinates": []},
         {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1]]]},
         {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]},
+        polygon([[0, 0], [0, 10], [0, 20], [0, 0]]),  # on one meridian
         {"type": "MultiPoint", "coordinates": []},
         {"type": "GeometryCollection", "geometries": []},
         {
