@@ -21,4 +21,4 @@ def set_up_django(**_: Any) -> None:
     django.setup()
 
 
-app.autodiscover_tasks(["functions"])
+app.autodiscover_tasks(["documents", "functions"])

@@ -4,30 +4,34 @@ from typing import Any, Final
 
 from auth.rules import DOCUMENT_ROOTS, RuleError, compile_rule, document_bindings
 from baas.kernel.problems import FieldError, Invalid, Problem
-from documents.collections import ACTIONS, Action, Declaration
+from documents.collections import ACTIONS, Action
+from documents.configuration import Declaration
+from documents.indexes.declaration import parse_indexes
 from documents.query import paths
-from documents.query.sort import Direction
 from documents.schemas import Validator
 
-MEMBERS: Final = frozenset({"name", "rules", "schema", "indexes", "ttl_field", "max_docs"})
-MAX_INDEXES: Final = 64
-MAX_INDEX_FIELDS: Final = 8
+MEMBERS: Final = frozenset({"rules", "schema", "indexes", "ttl_field", "ttl_seconds", "max_docs"})
+# What a GET shows beside them may be sent back; it says nothing.
+SHOWN: Final = frozenset({"name", "documents", "size_bytes"})
+MAX_TTL_S: Final = 2**31 - 1
+MAX_DOCS: Final = 2**53
 
 
 def parse(body: dict[str, Any]) -> Declaration:
     """Raises Invalid, naming the member: `invalid_rule`, `invalid_schema`, `invalid_index` …"""
-    for name in body.keys() - MEMBERS:
+    for name in body.keys() - MEMBERS - SHOWN:
         raise _invalid(name, "unknown", "there is no such member")
-    for name in ("ttl_field", "max_docs"):
-        if body.get(name) is not None:
-            raise _invalid(name, "not_supported", "this is not supported yet: leave it out")
     schema = body.get("schema")
     if schema is not None:
         Validator(schema)
+    ttl_field, ttl_seconds = _ttl(body)
     return Declaration(
         rules=_rules(body.get("rules") or {}),
         schema=schema,
-        indexes=_indexes(body.get("indexes") or []),
+        indexes=parse_indexes(body.get("indexes") or []),
+        ttl_field=ttl_field,
+        ttl_seconds=ttl_seconds,
+        max_docs=_max_docs(body.get("max_docs")),
     )
 
 
@@ -55,49 +59,36 @@ def _any_table(_: str) -> None:
     """At definition time the collections that `get()` names need not be there yet."""
 
 
-def _indexes(given: Any) -> tuple[tuple[tuple[tuple[str, Direction], ...], bool], ...]:
-    if not isinstance(given, list) or len(given) > MAX_INDEXES:
-        raise _invalid("indexes", "invalid_index", f"it is an array of at most {MAX_INDEXES}")
-    return tuple([_index(index, f"indexes[{place}]") for place, index in enumerate(given)])
+def _ttl(body: dict[str, Any]) -> tuple[str | None, int]:
+    field, seconds = body.get("ttl_field"), body.get("ttl_seconds")
+    if field is None:
+        if seconds not in (None, 0):
+            raise _invalid("ttl_seconds", "invalid", "it goes with `ttl_field`")
+        return None, 0
+    try:
+        path = paths.parse(field) if isinstance(field, str) else ()
+    except Problem as error:
+        raise _invalid("ttl_field", "invalid", error.detail) from error
+    if not path or paths.has_index(path) or field in ("_id", "_owner", "_version"):
+        raise _invalid("ttl_field", "invalid", "it is the name of a field of dates")
+    if seconds is None:
+        seconds = 0
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= MAX_TTL_S:
+        raise _invalid("ttl_seconds", "invalid", f"it is a whole number from 0 to {MAX_TTL_S}")
+    return field, seconds
 
 
-def _index(given: Any, where: str) -> tuple[tuple[tuple[str, Direction], ...], bool]:
-    if not isinstance(given, dict) or given.keys() - {"fields", "unique", "type"}:
-        raise _invalid(where, "invalid_index", "an index has fields, unique and type")
-    type, unique = given.get("type", "btree"), given.get("unique", False)
-    if type != "btree":
-        raise _invalid(
-            f"{where}.type", "not_supported", f"{str(type)[:40]!r} is not supported: use btree"
-        )
-    if not isinstance(unique, bool):
-        raise _invalid(f"{where}.unique", "invalid_index", "it is true or false")
-    names = given.get("fields")
-    if not isinstance(names, list) or not 1 <= len(names) <= MAX_INDEX_FIELDS:
-        raise _invalid(
-            f"{where}.fields", "invalid_index", f"it is an array of 1 to {MAX_INDEX_FIELDS} names"
-        )
-    fields: list[tuple[str, Direction]] = []
-    for name in names:
-        if not isinstance(name, str):
-            raise _invalid(f"{where}.fields", "invalid_index", "a field is a text")
-        field = name.removeprefix("-")
-        try:
-            path = paths.parse(field)
-        except Problem as error:
-            raise _invalid(f"{where}.fields", "invalid_index", error.detail) from error
-        if paths.has_index(path) or field in dict(fields):
-            raise _invalid(
-                f"{where}.fields",
-                "invalid_index",
-                f"{field[:60]!r} has an array's position in it, or stands twice",
-            )
-        fields.append((field, -1 if name.startswith("-") else 1))
-    return tuple(fields), unique
+def _max_docs(given: Any) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MAX_DOCS:
+        raise _invalid("max_docs", "invalid", f"it is a whole number from 1 to {MAX_DOCS}")
+    return given
 
 
 def _invalid(field: str, code: str, detail: str) -> Invalid:
     return Invalid(
         f"The collection cannot be declared so: {field}: {detail}",
-        code=code if code in ("invalid_rule", "invalid_index", "not_supported") else "invalid",
+        code=code if code == "invalid_rule" else "invalid",
         errors=[FieldError(field, code, detail)],
     )

@@ -12,6 +12,7 @@ from baas.kernel.events import after_commit
 from baas.kernel.problems import Conflict, FieldError, Invalid
 from documents import collections, values
 from documents.collections import Collection
+from documents.indexes import arrays
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ def run(collection: Collection, statement: Callable[[], T]) -> T:
             with savepoint(), _refusals(collection):
                 done = statement()
         except psycopg.errors.CheckViolation as error:
-            if not collections.accept_arrays(collection, error.diag.constraint_name or ""):
+            if not arrays.accept(collection, error.diag.constraint_name or ""):
                 raise Invalid(
                     "A field with a unique index cannot hold an array.", code="invalid_value"
                 ) from error

@@ -4,23 +4,22 @@ The expressions of `columns` have their `%` doubled for the placeholders of quer
 parameters here make psycopg undo that in DDL too.
 """
 
-import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from psycopg import sql
 
 from baas.kernel import db
 from documents.query import columns
-from documents.query.sort import Direction
 
 _COLUMNS: Final = """(
     _id text COLLATE "C" PRIMARY KEY,
     doc jsonb NOT NULL,
     version bigint NOT NULL DEFAULT 1,
     owner text COLLATE "C",
-    created_at timestamptz NOT NULL DEFAULT date_trunc('milliseconds', now()),
-    updated_at timestamptz NOT NULL DEFAULT date_trunc('milliseconds', now())
+    created_at timestamptz NOT NULL DEFAULT documents_now(),
+    updated_at timestamptz NOT NULL DEFAULT documents_now()
 )"""
 
 
@@ -53,47 +52,22 @@ def create(name: sql.Identifier) -> None:
     db.execute(sql.SQL("CREATE TABLE {} ").format(name) + sql.SQL(_COLUMNS))
 
 
+def rename(project_id: int, collection_id: int, old: str, new: str) -> None:
+    before, after = table_name(old, collection_id), table_name(new, collection_id)
+    if before != after:
+        db.execute(
+            sql.SQL("ALTER TABLE {} RENAME TO {}").format(
+                sql.Identifier(schema_name(project_id), before), sql.Identifier(after)
+            )
+        )
+
+
 def drop(name: sql.Identifier) -> None:
     db.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
 
 
-def index_name(collection_id: int, fields: Iterable[tuple[str, Direction]], unique: bool) -> str:
-    """The same declaration has the same name, so a change of indexes is a difference of names."""
-    digest = hashlib.blake2b(repr((list(fields), unique)).encode(), digest_size=10).hexdigest()
-    return f"i{collection_id}_{digest}"
-
-
 def scalar_constraint_name(index: str) -> str:
     return f"{index}_scalar"
-
-
-def create_index(
-    name: sql.Identifier, index: str, fields: list[tuple[str, Direction]], *, unique: bool
-) -> None:
-    """An index on exactly the expressions that filters and sorts compile to."""
-    keys: list[sql.Composable] = [
-        sql.SQL("{} {}").format(expression, sql.SQL("DESC" if direction < 0 else "ASC"))
-        for field, direction in fields
-        for expression in columns.keys(field)
-    ]
-    if not unique:
-        # The tie-breaker of sorts, so that a page of an ordered list comes from the index alone.
-        keys.append(sql.SQL("_id DESC" if fields[-1][1] < 0 else "_id ASC"))
-    db.execute(
-        sql.SQL("CREATE {unique}INDEX {index} ON {table} ({keys})").format(
-            unique=sql.SQL("UNIQUE " if unique else ""),
-            index=sql.Identifier(index),
-            table=name,
-            keys=sql.SQL(", ").join(keys),
-        ),
-        (),
-    )
-
-
-def drop_index(project_id: int, index: str) -> None:
-    db.execute(
-        sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema_name(project_id), index))
-    )
 
 
 def has_arrays(name: sql.Identifier, fields: Iterable[str]) -> bool:
@@ -108,9 +82,13 @@ def has_arrays(name: sql.Identifier, fields: Iterable[str]) -> bool:
 
 
 def require_scalars(name: sql.Identifier, index: str, fields: Iterable[str]) -> None:
-    """Let no array come into the paths unnoticed: a write that brings one fails on this check."""
+    """Let no array come into the paths unnoticed: a write that brings one fails on this check.
+
+    What is stored already is not looked at: that is for the caller.
+    """
+    allow_arrays(name, index)
     db.execute(
-        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})").format(
+        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({}) NOT VALID").format(
             name, sql.Identifier(scalar_constraint_name(index)), columns.without_arrays(fields)
         ),
         (),
@@ -125,10 +103,27 @@ def allow_arrays(name: sql.Identifier, index: str) -> None:
     )
 
 
-def create_owner_index(name: sql.Identifier, collection_id: int) -> None:
-    """For rules on `_owner`: their lists touch only the caller's own rows."""
-    db.execute(
-        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} (owner, _id)").format(
-            sql.Identifier(f"i{collection_id}_owner"), name
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    documents: int  # exact while there are few, else what the last ANALYZE or VACUUM saw
+    bytes: int  # with its indexes
+
+
+_COUNTED: Final = 20_000
+
+
+def size(name: sql.Identifier) -> Size:
+    """How large a collection is, without counting much."""
+    row = db.fetch_one(
+        sql.SQL(
+            "SELECT pg_total_relation_size(c.oid), c.reltuples,"
+            " (SELECT count(*) FROM (SELECT FROM {} LIMIT %s) AS few)"
+            " FROM pg_class AS c WHERE c.oid = %s::regclass"
+        ).format(name),
+        (_COUNTED + 1, name.as_string(None)),
+    )
+    assert row is not None  # noqa: S101 - the cast fails when there is no such table
+    counted = int(row[2])
+    return Size(
+        documents=counted if counted <= _COUNTED else max(int(row[1]), counted), bytes=int(row[0])
     )

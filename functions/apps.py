@@ -8,6 +8,8 @@ class FunctionsConfig(AppConfig):
     def ready(self) -> None:
         from auth import lockout, sessions
         from baas.kernel import health, metrics, projects
+        from documents import expiry
+        from documents.indexes import builder
         from documents.transactions import store as transactions
         from functions import hosting, removal
         from functions.events import housekeeping
@@ -21,3 +23,5 @@ class FunctionsConfig(AppConfig):
         housekeeping.register("failed sign-ins", lockout.sweep)
         housekeeping.register("expired transactions", transactions.sweep)
         housekeeping.register("bytes without an object", sweeps.start)
+        housekeeping.register("expired documents", expiry.sweep, every_minute=True)
+        housekeeping.register("indexes to build", builder.sweep, every_minute=True)

@@ -1,7 +1,12 @@
 """A filter as a tree of frozen nodes. Made by `parse`, read by `to_sql` and `compile_predicate`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from psycopg import sql
+
+from documents.query.text import Text
 
 Operator: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
 Path: TypeAlias = tuple[str, ...]
@@ -50,7 +55,15 @@ class Exists:
     path: Path
 
 
-Node: TypeAlias = And | Or | Not | Compare | In | Exists
+@dataclass(frozen=True, slots=True)
+class Implied:
+    """What the rest of the filter implies, said once more in the words of a partial index."""
+
+    index: str
+    condition: Callable[[str], sql.Composable | None]  # on the rows of this alias
+
+
+Node: TypeAlias = And | Or | Not | Compare | In | Exists | Implied | Text
 
 EVERYTHING = And(())
 NOTHING = Or(())

@@ -4,7 +4,7 @@ from typing import Any, Final, cast
 
 from baas.kernel.problems import Invalid
 from documents import values
-from documents.query import paths
+from documents.query import paths, text
 from documents.query.ast import EVERYTHING, And, Compare, Exists, In, Node, Not, Operator, Or, Path
 from documents.query.problems import invalid_query, unsupported
 
@@ -39,6 +39,8 @@ def _document(filter: Any, budget: list[int]) -> Node:
                 parts.append(Not(Or(_branches(key, value, budget))))
             case "$comment":
                 continue
+            case "$text":
+                parts.append(text.parse(value))
             case _ if key.startswith("$"):
                 raise unsupported(key)
             case _:

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from documents import values
 from documents.query import paths
-from documents.query.ast import And, Compare, Exists, In, Node, Not, Or, Path
+from documents.query.ast import And, Compare, Exists, Implied, In, Node, Not, Or, Path
 from documents.query.paths import MISSING
+from documents.query.problems import unsupported
+from documents.query.text import Text
 
 Predicate = Callable[[dict[str, Any]], bool]
 Test = Callable[[Any], bool]
@@ -53,6 +55,10 @@ def compile_predicate(node: Node) -> Predicate:
             return lambda document: any(
                 found is not MISSING for found in paths.reach(document, path)
             )
+        case Implied():
+            return lambda _: True
+        case Text():
+            raise unsupported("$text", "one document")
 
 
 def _any_value(path: Path, test: Test) -> Predicate:

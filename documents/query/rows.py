@@ -5,7 +5,7 @@ A value of the query language is a jsonb expression in SQL. SQL's NULL is "missi
 the column `doc`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, LiteralString
 
 from psycopg import sql
@@ -27,6 +27,10 @@ class Rows:
     is_table: bool = False
     # Fields with an index that can answer for them: no array is on their way.
     scalars: frozenset[str] = frozenset()
+    # The fields and the language of the table's text index.
+    text: tuple[tuple[str, ...], str] | None = field(default=None, kw_only=True)
+    # Fields with a geo index.
+    geo: frozenset[str] = frozenset()
 
     def column(self, name: str) -> sql.Composable:
         return sql.Identifier(self.alias, name)

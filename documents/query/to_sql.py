@@ -19,9 +19,10 @@ from typing import Any, Final, LiteralString, TypeAlias
 from psycopg import sql
 
 from documents import values
-from documents.query import columns, paths
-from documents.query.ast import And, Compare, Exists, In, Node, Not, Operator, Or, Path
+from documents.query import columns, order, paths, text
+from documents.query.ast import And, Compare, Exists, Implied, In, Node, Not, Operator, Or, Path
 from documents.query.rows import Rows
+from documents.query.text import Text
 
 Make: TypeAlias = Callable[[Any], Any]
 
@@ -35,8 +36,8 @@ _SYMBOLS: Final[dict[Operator, LiteralString]] = {
     "lt": "<",
     "lte": "<=",
 }
-# The first character of documents_sort_text for each type, and what comes after all of its kind.
-_STRING, _BOOLEAN, _DATE = "3", "8", "9"
+# The first character of documents_sort_text for each type (documents.query.order), and what comes
+# after all of its kind.
 _BRACKETS: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     "string": ("3", "4"),
     "boolean": ("8", "9"),
@@ -99,6 +100,10 @@ def shape(node: Node) -> Hashable:
             return (path, tuple([_kind(value) for value in candidates]))
         case Exists(path):
             return path
+        case Implied(index):
+            return ("implied", index)
+        case Text():
+            return text.shape(node)
         case Not(part):
             return ("!", shape(part))
         case And(parts):
@@ -130,6 +135,8 @@ def _leaves(node: Node, found: list[Any]) -> None:
             found.append(node.value)
         case In():
             found.append(node.values)
+        case Text():
+            found.append(node)
         case Not(part):
             _leaves(part, found)
         case And(parts) | Or(parts):
@@ -207,6 +214,11 @@ class _Compiler:
                 return self._in(path, [_kind(value) for value in candidates])
             case Exists(path):
                 return self._exists(path)
+            case Implied(_, condition):
+                return condition(self._rows.alias) or TRUE
+            case Text():
+                self._leaf += 1
+                return text.to_sql(node, self._rows, self._add)
 
     def _compare(self, path: Path, op: Operator, kind: str, pick: Make) -> sql.Composable:
         """`pick` takes the value from the leaf's."""
@@ -344,21 +356,8 @@ class _Compiler:
 
 
 def sort_text(value: Any) -> str:
-    """What `documents_sort_text` makes of a value."""
-    match value:
-        case None:
-            return "1"
-        case bool():
-            return _BOOLEAN + ("true" if value else "false")
-        case int() | Decimal() | float():
-            return "2"
-        case str():
-            return _STRING + value
-        case dict():
-            return _DATE + value["$date"] if "$date" in value else "4"
-        case list():
-            return "5" if value else "0"
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    """What `documents_sort_text` makes of a value that is no array."""
+    return order.NUMBER if _kind(value) == "number" else order.text(value)
 
 
 def _join(

@@ -95,6 +95,7 @@ class Dispatcher:
         if now >= self._sum_up_at:
             self._sum_up_at = now + SUM_UP_EVERY_S
             housekeeping.sum_up_tallies()
+            housekeeping.start_frequent()
         if now >= self._reclaim_at:
             self._reclaim_at = now + RECLAIM_EVERY_S
             if (lost := ledger.reclaim()) > 0:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 import psycopg
 from django.conf import settings
@@ -18,29 +18,50 @@ _FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, DatabaseError, O
 CHUNK: Final = 5_000  # rows that one statement removes
 
 # Sweeps of other rooms are registered by `functions.apps`.
-_tasks: list[tuple[str, Callable[[], object]]] = []
+_Tasks: TypeAlias = list[tuple[str, Callable[[], object]]]
+_tasks: _Tasks = []
+_frequent_tasks: _Tasks = []
 
 
-def register(name: str, task: Callable[[], object]) -> None:
-    """Add a task that runs about hourly in one of the dispatchers. It must be safe to repeat."""
-    _tasks.append((name, task))
+def register(name: str, task: Callable[[], object], *, every_minute: bool = False) -> None:
+    """Add a task that runs about hourly, or every minute, in each of the dispatchers.
+
+    It must be safe to repeat, and beside itself in another process.
+    """
+    (_frequent_tasks if every_minute else _tasks).append((name, task))
 
 
 def start() -> None:
     """Run every task in a thread of its own: what takes long must not hold up deliveries."""
-    threading.Thread(target=_run, name="housekeeping", daemon=True).start()
+    threading.Thread(target=_run, args=(_tasks,), name="housekeeping", daemon=True).start()
 
 
-def _run() -> None:
+_frequent: Final = threading.Lock()
+
+
+def start_frequent() -> None:
+    """As `start`, for the tasks of every minute, unless those of the last one still run."""
+    if _frequent.acquire(blocking=False):
+        threading.Thread(target=_run_frequent, name="housekeeping-minute", daemon=True).start()
+
+
+def _run_frequent() -> None:
     try:
-        run()
+        _run(_frequent_tasks)
+    finally:
+        _frequent.release()
+
+
+def _run(tasks: _Tasks) -> None:
+    try:
+        run(tasks)
     finally:
         connection.close()  # this thread's
 
 
-def run() -> None:
+def run(tasks: _Tasks = _tasks) -> None:
     """Run every task; one that fails is logged and does not keep the others from running."""
-    for name, task in _tasks:
+    for name, task in tasks:
         try:
             task()
         except _FAILURES:

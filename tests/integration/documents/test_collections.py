@@ -21,24 +21,36 @@ SCHEMA = {
 
 
 def test_a_collection_is_declared_changed_and_shown(notes: Collection) -> None:
-    declared = {
+    declared: dict[str, Any] = {
         "rules": {"read": "public", "update": "doc.n > 1"},
         "schema": SCHEMA,
         "indexes": [{"fields": ["-n", "title"], "unique": True, "type": "btree"}],
     }
     made = notes.declare(**declared)
-    expected = {"name": "notes", **declared, "ttl_field": None, "max_docs": None}
+    expected = {
+        "name": "notes",
+        **declared,
+        "indexes": [{"name": "n_-1_title_1", **declared["indexes"][0], "state": "ready"}],
+        "ttl_field": None,
+        "ttl_seconds": 0,
+        "max_docs": None,
+    }
     assert (made.status, made.json) == (201, expected)
     path, key = f"{notes.project.path}/collections", notes.project.secret_key
-    assert notes.client.get(f"{path}/notes", token=key).json == expected
+    shown = notes.client.get(f"{path}/notes", token=key).json
+    assert shown.pop("size_bytes") > 0
+    assert shown == {**expected, "documents": 0}
     assert notes.declare(**declared).status == 200
     changed = notes.declare(rules={"read": "owner"}, indexes=[{"fields": ["n"]}])
     assert changed.json == {
         "name": "notes",
         "rules": {"read": "owner"},
         "schema": None,
-        "indexes": [{"fields": ["n"], "unique": False, "type": "btree"}],
+        "indexes": [
+            {"name": "n_1", "fields": ["n"], "unique": False, "type": "btree", "state": "ready"}
+        ],
         "ttl_field": None,
+        "ttl_seconds": 0,
         "max_docs": None,
     }
     Collection(notes.client, notes.project, "more").create({})
@@ -128,12 +140,57 @@ def test_an_operator_configures_too(notes: Collection, operator_token: str) -> N
         ("notes", {"schema": {"$ref": "http://127.0.0.1/x"}}, "schema"),
         ("notes", {"schema": 5}, "schema"),
         ("notes", {"indexes": [{"fields": []}]}, "indexes[0].fields"),
-        ("notes", {"indexes": [{"fields": ["a"], "type": "geo"}]}, "indexes[0].type"),
+        ("notes", {"indexes": [{"fields": ["a"], "type": "hash"}]}, "indexes[0].type"),
         ("notes", {"indexes": [{"fields": ["a", "-a"]}]}, "indexes[0].fields"),
         ("notes", {"indexes": [{"fields": ["a.0"]}]}, "indexes[0].fields"),
-        ("notes", {"indexes": [{"fields": ["a"], "sparse": True}]}, "indexes[0]"),
-        ("notes", {"ttl_field": "at"}, "ttl_field"),
-        ("notes", {"max_docs": 5}, "max_docs"),
+        ("notes", {"indexes": [{"fields": ["a"], "sparse": 1}]}, "indexes[0].sparse"),
+        ("notes", {"indexes": [{"fields": ["a"], "where": {}}]}, "indexes[0].where"),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "where": {"b": {"$regex": "x"}}}]},
+            "indexes[0].where",
+        ),
+        ("notes", {"indexes": [{"fields": ["a"], "dimensions": 3}]}, "indexes[0]"),
+        ("notes", {"indexes": [{"fields": ["a"], "name": ""}]}, "indexes[0].name"),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "name": "x"}, {"fields": ["b"], "name": "x"}]},
+            "indexes[1].name",
+        ),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "type": "text", "unique": True}]},
+            "indexes[0].unique",
+        ),
+        ("notes", {"indexes": [{"fields": ["-a"], "type": "text"}]}, "indexes[0].fields"),
+        ("notes", {"indexes": [{"fields": ["_id"], "type": "text"}]}, "indexes[0].fields"),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "type": "text", "language": "klingon"}]},
+            "indexes[0].language",
+        ),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "type": "text"}, {"fields": ["b"], "type": "text"}]},
+            "indexes",
+        ),
+        ("notes", {"indexes": [{"fields": ["a"], "type": "vector"}]}, "indexes[0].dimensions"),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "type": "vector", "dimensions": 2001}]},
+            "indexes[0].dimensions",
+        ),
+        (
+            "notes",
+            {"indexes": [{"fields": ["a"], "type": "vector", "dimensions": 3, "metric": "l7"}]},
+            "indexes[0].metric",
+        ),
+        ("notes", {"ttl_field": "a.0"}, "ttl_field"),
+        ("notes", {"ttl_field": "_id"}, "ttl_field"),
+        ("notes", {"ttl_field": "at", "ttl_seconds": -1}, "ttl_seconds"),
+        ("notes", {"ttl_seconds": 60}, "ttl_seconds"),
+        ("notes", {"max_docs": 0}, "max_docs"),
+        ("notes", {"max_docs": True}, "max_docs"),
         ("notes", {"wat": 1}, "wat"),
     ],
 )

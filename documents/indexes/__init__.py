@@ -1,0 +1,1 @@
+"""Indexes that collections declare: their kinds, how they are built and what queries gain."""

@@ -1,0 +1,29 @@
+"""The first array in an indexed field: MongoDB's multikey flag, kept true by the database."""
+
+from dataclasses import replace
+
+from django.db import transaction
+
+from documents import collections, tables
+from documents.collections import Collection
+from documents.indexes import changes
+
+
+@transaction.atomic
+def accept(collection: Collection, constraint: str) -> bool:
+    """An array is about to be written to an indexed field: filters stop relying on that index.
+
+    False when the constraint is not one of those, or belongs to a unique index.
+    """
+    current = collections.locked(collection.project_id, collection.name)
+    wanted = [index for index in current.indexes
+              if tables.scalar_constraint_name(index.name) == constraint]  # fmt: skip
+    if not wanted or wanted[0].unique:
+        return False
+    changes.take(current)
+    tables.allow_arrays(current.table, wanted[0].name)
+    indexes = [
+        replace(index, multikey=True) if index in wanted else index for index in current.indexes
+    ]
+    collections.store_indexes(current, indexes, current.dropped)
+    return True
