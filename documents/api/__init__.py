@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from documents.api import documents, transactions, writes
+from documents.api import aggregation, documents, transactions, writes
 from documents.api.request import HANDLERS
 
 _HANDLERS = frozenset(HANDLERS.values())
 _ROUTES = [
     *documents.ROUTES,
+    *aggregation.ROUTES,
     *writes.ROUTES,
     *transactions.ROUTES,
 ]

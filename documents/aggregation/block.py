@@ -1,0 +1,236 @@
+"""A SELECT that is still open: stages add conditions, an order and a limit, or close it around.
+
+A closed SELECT ends with OFFSET 0 when it has no limit, which keeps PostgreSQL from putting it in
+line: what it computes is computed once, however often later stages name it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Literal, TypeAlias
+
+from psycopg import sql
+
+from documents.access import Caller
+from documents.aggregation.ast import Pipeline
+from documents.aggregation.rows import MAX_COLUMNS, Column, MadeRows, over, untouched
+from documents.query import Parameters, Rows, columns
+
+_SYSTEM_COLUMNS = ("_id", "version", "owner", "created_at", "updated_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Of an ORDER BY."""
+
+    sql: sql.Composable
+    direction: Literal[1, -1] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    source: sql.Composable  # what stands behind FROM
+    rows: Rows
+    where: tuple[sql.Composable, ...] = ()
+    order: tuple[Term, ...] = ()  # as a $sort asked
+    ties: tuple[Term, ...] = ()  # among equals, and when nobody asked
+    limit: int | None = None
+    skip: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        return self.limit is not None or self.skip > 0
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The whole order."""
+        known = [term.sql for term in self.order]
+        return (*self.order, *[term for term in self.ties if term.sql not in known])
+
+
+class Statement:
+    """What all parts of one statement share: its parameters, and names that are not taken yet."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.parameters = Parameters()
+        self.rule_values: dict[str, object] = {}
+        self._numbers = count(1)
+
+    def name(self, prefix: str) -> str:
+        return f"{prefix}{next(self._numbers)}"
+
+    @property
+    def values(self) -> dict[str, object]:
+        return {**self.parameters.values, **self.rule_values}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a pipeline is compiled: the statement, and the variables that it can read."""
+
+    statement: Statement
+    compile: "Compile"  # for the pipelines inside of stages
+    variables: Mapping[str, sql.Composable] = field(default_factory=dict)
+
+
+Compile: TypeAlias = Callable[["Context", Pipeline, "Block"], "Block"]
+
+
+def select(
+    block: Block, wanted: Sequence[sql.Composable], *, ordered: bool = False
+) -> sql.Composable:
+    """The block as a SELECT of these columns; in its order if it must be, or is cut."""
+    parts: list[sql.Composable] = [
+        sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(wanted), block.source)
+    ]
+    if block.where:
+        conditions = [sql.SQL("({})").format(condition) for condition in block.where]
+        parts.append(sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)))
+    if block.terms and (ordered or block.is_cut):
+        parts.append(sql.SQL("ORDER BY {}").format(order_by(block.terms)))
+    if block.limit is not None:
+        parts.append(sql.SQL("LIMIT {}").format(sql.Literal(block.limit)))
+    if block.skip:
+        parts.append(sql.SQL("OFFSET {}").format(sql.Literal(block.skip)))
+    return sql.SQL(" ").join(parts)
+
+
+def order_by(terms: Sequence[Term]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        [
+            sql.SQL("{} {}").format(term.sql, sql.SQL("DESC" if term.direction < 0 else "ASC"))
+            for term in terms
+        ]
+    )
+
+
+def named(expression: sql.Composable, name: str) -> sql.Composable:
+    return sql.SQL("{} AS {}").format(expression, sql.Identifier(name))
+
+
+class Closing:
+    """The columns that a closed block hands on."""
+
+    def __init__(self, statement: Statement, block: Block) -> None:
+        self.alias = statement.name("s")
+        self.wanted: list[sql.Composable] = []
+        self._statement = statement
+        self._block = block
+        self.order = tuple([self._term(term) for term in block.order])
+        self.ties = tuple([self._term(term) for term in block.ties])
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The whole order of the closed block's rows."""
+        return (*self.order, *self.ties)
+
+    def add(self, expression: sql.Composable, name: str | None = None) -> sql.Composable:
+        """The column of the closed block that has the expression."""
+        name = name or self._statement.name("c")
+        self.wanted.append(named(expression, name))
+        return sql.Identifier(self.alias, name)
+
+    def column(self, made: Column) -> Column:
+        return replace(made, sql=self.add(made.sql))
+
+    def _term(self, term: Term) -> Term:
+        return replace(term, sql=self.add(term.sql))
+
+    @property
+    def select(self) -> sql.Composable:
+        barrier = sql.SQL("") if self._block.is_cut else sql.SQL(" OFFSET 0")
+        return sql.SQL("{}{}").format(select(self._block, self.wanted), barrier)
+
+    @property
+    def source(self) -> sql.Composable:
+        """The closed block as an item of FROM."""
+        return sql.SQL("({}) AS {}").format(self.select, sql.Identifier(self.alias))
+
+    def block(self, rows: Rows, source: sql.Composable | None = None) -> Block:
+        return Block(source=source or self.source, rows=rows, order=self.order, ties=self.ties)
+
+
+def carried(closing: Closing, rows: Rows) -> Rows:
+    """The same rows behind the closed block."""
+    if rows.is_table:
+        for name in _SYSTEM_COLUMNS:
+            closing.add(rows.column(name), name)
+    if not isinstance(rows, MadeRows):
+        closing.add(rows.doc, "doc")
+        return Rows(closing.alias, rows.is_table, rows.scalars)
+    if rows.has_doc:
+        closing.add(Rows.column(rows, "doc"), "doc")
+    made = [closing.column(column) for column in rows.made]
+    return MadeRows(
+        closing.alias, rows.is_table, rows.scalars, made=tuple(made), has_doc=rows.has_doc
+    )
+
+
+def extended(context: Context, block: Block, made: Sequence[Column]) -> Block:
+    """The same rows with these fields put over theirs. Their expressions read the block's rows."""
+    if block.rows.is_table and any(column.name in columns.SYSTEM for column in made):
+        return as_values(context, block, made)
+    closing = Closing(context.statement, block)
+    fields = [closing.column(column) for column in made]
+    rows = over(carried(closing, block.rows), fields)
+    after = closing.block(rows)
+    return flat(context, after) if len(rows.made) > MAX_COLUMNS else after
+
+
+def replaced(context: Context, block: Block, made: Sequence[Column]) -> Block:
+    """Rows of these fields and no others."""
+    closing = Closing(context.statement, block)
+    fields = tuple([closing.column(column) for column in made])
+    after = closing.block(MadeRows(closing.alias, made=fields, has_doc=False))
+    return flat(context, after) if len(fields) > MAX_COLUMNS else after
+
+
+def of_documents(context: Context, block: Block, doc: sql.Composable) -> Block:
+    """Rows whose `doc` is a jsonb expression over the block's rows."""
+    closing = Closing(context.statement, block)
+    closing.add(doc, "doc")
+    return closing.block(Rows(closing.alias))
+
+
+def as_values(context: Context, block: Block, made: Sequence[Column] = ()) -> Block:
+    """No table any more: system fields are in `doc` (and may be changed)."""
+    if not made and type(block.rows) is Rows and not block.rows.is_table:
+        return block
+    closing = Closing(context.statement, block)
+    closing.add(block.rows.root, "doc")
+    fields = tuple([closing.column(column) for column in made])
+    return closing.block(MadeRows(closing.alias, made=fields) if fields else Rows(closing.alias))
+
+
+def flat(context: Context, block: Block) -> Block:
+    """All fields of the rows in `doc` (but a table's system fields), open for conditions."""
+    if not isinstance(block.rows, MadeRows) and not block.is_cut:
+        return block
+    return with_doc(context, block, block.rows.doc)
+
+
+def with_doc(
+    context: Context, block: Block, doc: sql.Composable, changed: Sequence[str] = ()
+) -> Block:
+    """The same rows with another `doc`, in which the top-level fields `changed` are not the same.
+
+    A table's system fields stay beside it.
+    """
+    rows = block.rows
+    closing = Closing(context.statement, block)
+    if rows.is_table:
+        for name in _SYSTEM_COLUMNS:
+            closing.add(rows.column(name), name)
+    closing.add(doc, "doc")
+    return closing.block(Rows(closing.alias, rows.is_table, untouched(rows, changed)))
+
+
+def as_array(context: Context, block: Block) -> sql.Composable:
+    """The documents of a block as one jsonb array, in their order."""
+    return sql.SQL(
+        "(SELECT coalesce(jsonb_agg({alias}.doc), '[]') FROM ({select}) AS {alias})"
+    ).format(
+        select=select(block, [named(block.rows.root, "doc")], ordered=True),
+        alias=sql.Identifier(context.statement.name("a")),
+    )

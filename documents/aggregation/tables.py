@@ -1,0 +1,51 @@
+"""The collections that a pipeline reads: their rows, and of them those that the caller may read."""
+
+from psycopg import sql
+
+from documents import access, collections, row_filter
+from documents.access import Caller
+from documents.aggregation.block import Block, Context, Term
+from documents.collections import Collection
+from documents.query import sort
+
+
+class _Compiled(sql.Composable):
+    """Text that the rules' compiler made."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self._text = text
+
+    def as_bytes(self, context: object = None) -> bytes:
+        return self._text
+
+
+def find(caller: Caller, name: str) -> Collection | None:
+    """The collection; None when it is not there, which for end users is one closed to them.
+
+    Raises Forbidden `rule_denied`.
+    """
+    found = collections.find(caller.project.id, name)
+    if found is None and not caller.principal.bypasses_rules:
+        raise access.closed(name, "read")
+    return found
+
+
+def table(context: Context, name: str) -> Block | None:
+    """The rows that the caller may read, by `_id`; None when there is no such collection.
+
+    The table is named `d`, as rules want it: whatever reads it with rows from outside closes it
+    first. Raises Forbidden `rule_denied` when the collection is closed to the caller.
+    """
+    collection = find(context.statement.caller, name)
+    if collection is None:
+        return None
+    allowed = row_filter.readable(context.statement.caller, collection)
+    context.statement.rule_values.update(allowed.parameters)
+    rows = collection.rows("d")
+    return Block(
+        source=sql.SQL("{} AS d").format(collection.table),
+        rows=rows,
+        where=(_Compiled(allowed.text),) if allowed.text else (),
+        ties=tuple([Term(key) for key in sort.expressions("_id", 1, rows)]),
+    )
