@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
+import psycopg
 
 from baas.kernel import db, ids, repeatable
 from baas.kernel.events import after_commit, event_params
@@ -233,6 +234,9 @@ def replace_row(
                     f"A document {id!r} exists already.", code="document_exists"
                 ) from conflict
             # Somebody else has just made it: replace that one.
+            if repeatable.is_repeating():
+                # The snapshot of an interactive transaction would never show it: have a newer one.
+                raise psycopg.errors.SerializationFailure("made by another") from conflict
 
 
 # Deleting

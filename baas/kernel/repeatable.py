@@ -32,6 +32,10 @@ def repeating(now: datetime, seed: bytes) -> Iterator[None]:
         _script.reset(token)
 
 
+def is_repeating() -> bool:
+    return _script.get() is not None
+
+
 def now() -> datetime:
     """The present, or the time of the work that is repeated."""
     script = _script.get()

@@ -51,6 +51,7 @@ CREATE UNLOGGED TABLE documents_transactioncall (
     now timestamptz NOT NULL,
     seed bytea NOT NULL,
     outcome bytea NOT NULL,
+    refused boolean NOT NULL,
     idempotency_key text,
     reply bytea,
     PRIMARY KEY (transaction_id, number)

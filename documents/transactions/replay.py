@@ -6,6 +6,7 @@ has seen: a conflict. When none differs, everything is as if it had happened jus
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeAlias
 
 from django.conf import settings
@@ -30,7 +31,8 @@ def rehearse(request: Request, open: Open, new: Call, handlers: Handlers) -> Res
         # One snapshot is enough here: what it shows is verified again by the commit.
         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         _repeat(request, open, handlers)
-        reply = _play(request, open, new, handlers)
+        # A refused call leaves nothing, and the others stand.
+        reply = _play(request, open, new, handlers, transaction.atomic())
         transaction.set_rollback(True)
     return reply
 
@@ -45,7 +47,10 @@ def perform(request: Request, open: Open, handlers: Handlers, last: Callable[[],
 
 def _repeat(request: Request, open: Open, handlers: Handlers) -> None:
     for number, done in enumerate(open.calls):
-        if outcome_of(_play(request, open, done.call, handlers)) != done.outcome:
+        # What was not refused needs no savepoint: if it is refused now, all is undone.
+        savepoint = transaction.atomic() if done.refused else nullcontext()
+        reply = _play(request, open, done.call, handlers, savepoint)
+        if outcome_of(reply) != done.outcome:
             detail = f"{done.call.method} {done.call.path} would answer otherwise now"
             raise Conflict(
                 f"Somebody else changed what call {number + 1} of the transaction had seen:"
@@ -65,7 +70,14 @@ _SETTINGS: Final = (
 )
 
 
-def _play(request: Request, open: Open, call: Call, handlers: Handlers) -> Response | Problem:
+def _play(
+    request: Request,
+    open: Open,
+    call: Call,
+    handlers: Handlers,
+    savepoint: AbstractContextManager[None],
+) -> Response | Problem:
+    """What the call answers. Raises NotFound when the transaction's time is over."""
     left_ms = int((open.deadline - time.monotonic()) * 1000)
     if left_ms <= 0:
         raise not_found()
@@ -73,8 +85,9 @@ def _play(request: Request, open: Open, call: Call, handlers: Handlers) -> Respo
     timeout_ms = min(left_ms, settings.STATEMENT_TIMEOUT_MS or left_ms)
     db.execute(_SETTINGS, (call.now.isoformat(), random, str(timeout_ms)))
     try:
-        # A refused call leaves nothing, and the others stand.
-        with repeatable.repeating(call.now, call.seed), transaction.atomic():
+        with savepoint, repeatable.repeating(call.now, call.seed):
             return handlers[call.handler](call.request(request))
     except Problem as problem:
+        if problem.status >= 500:
+            raise
         return problem

@@ -54,7 +54,7 @@ def call(request: Request, id: str, name: str, handlers: Handlers) -> Response:
         if reply.code == "transaction_conflict":
             store.end(id)
         elif reply.status in _TELLING:
-            store.append(open, Recorded(call=new, outcome=outcome_of(reply)))
+            store.append(open, Recorded(call=new, outcome=outcome_of(reply), refused=True))
         raise reply
 
 

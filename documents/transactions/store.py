@@ -23,6 +23,7 @@ class Recorded:
 
     call: Call
     outcome: bytes  # see calls.outcome_of
+    refused: bool = False  # it answered with a problem, and did nothing
     key: str | None = None  # its Idempotency-Key
     reply: bytes | None = None  # of a call with a key, see calls.dump_reply
 
@@ -74,7 +75,7 @@ def get(id: str, project_id: int, identity: str) -> Open:
     if row is None:
         raise not_found()
     rows = db.fetch_all(
-        "SELECT request, body, now, seed, outcome, idempotency_key, reply"
+        "SELECT request, body, now, seed, outcome, refused, idempotency_key, reply"
         " FROM documents_transactioncall WHERE transaction_id = %s ORDER BY number",
         (id,),
     )
@@ -82,10 +83,11 @@ def get(id: str, project_id: int, identity: str) -> Open:
         Recorded(
             call=Call.load(bytes(request), bytes(body), now, bytes(seed)),
             outcome=bytes(outcome),
+            refused=refused,
             key=key,
             reply=None if reply is None else bytes(reply),
         )
-        for request, body, now, seed, outcome, key, reply in rows
+        for request, body, now, seed, outcome, refused, key, reply in rows
     ]
     deadline = time.monotonic() + float(row[1])
     return Open(id=id, now=row[0], deadline=deadline, bytes=row[2], calls=tuple(calls))
@@ -97,8 +99,8 @@ def append(open: Open, done: Recorded) -> None:
         "WITH t AS (UPDATE documents_transaction SET calls = calls + 1, bytes = bytes + %(bytes)s"
         " WHERE id = %(id)s AND expires_at > now() RETURNING id, calls)"
         " INSERT INTO documents_transactioncall (transaction_id, number, request, body, now, seed,"
-        " outcome, idempotency_key, reply) SELECT id, calls, %(request)s, %(body)s, %(now)s,"
-        " %(seed)s, %(outcome)s, %(key)s, %(reply)s FROM t RETURNING number",
+        " outcome, refused, idempotency_key, reply) SELECT id, calls, %(request)s, %(body)s,"
+        " %(now)s, %(seed)s, %(outcome)s, %(refused)s, %(key)s, %(reply)s FROM t RETURNING number",
         {
             "id": open.id,
             "bytes": _size(done),
@@ -107,6 +109,7 @@ def append(open: Open, done: Recorded) -> None:
             "now": done.call.now,
             "seed": done.call.seed,
             "outcome": done.outcome,
+            "refused": done.refused,
             "key": done.key,
             "reply": done.reply,
         },

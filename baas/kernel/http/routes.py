@@ -1,6 +1,6 @@
 """Routes of the data plane and the small router that finds them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -71,30 +71,28 @@ class Router:
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | list[str] | None:
         """(route, parameters); the allowed methods when it takes others; None for no such path.
 
-        HEAD falls back to GET.
+        HEAD falls back to GET. A route of this method wins over a more literal one of others.
         """
-        values: list[str] = []
         segments = path.split("/")
-        found = self._walk(self._root, segments, 1, values)
-        if found is None:
-            return None
-        entry = found.get(method)
-        if entry is None and method == "HEAD":
-            entry = found.get("GET")
-        if entry is None:
-            return sorted(found)
-        route, names = entry
-        return route, dict(zip(names, values, strict=True))
+        for wanted in (method, "GET") if method == "HEAD" else (method,):
+            values: list[str] = []
+            found = self._walk(self._root, segments, 1, values, wanted)
+            if found is not None:
+                route, names = found[wanted]
+                return route, dict(zip(names, values, strict=True))
+        others = self._walk(self._root, segments, 1, [], None)
+        return None if others is None else sorted(others)
 
     def _walk(
-        self, node: _Node, segments: list[str], index: int, values: list[str]
+        self, node: _Node, segments: list[str], index: int, values: list[str], method: str | None
     ) -> dict[str, tuple[Route, tuple[str, ...]]] | None:
+        """The routes of a path, when there is one of this method (of any: None)."""
         if index == len(segments):
-            return node.methods or None
+            return node.methods if _serves(node.methods, method) else None
         segment = segments[index]
         child = node.literals.get(segment)
         if child is not None:
-            found = self._walk(child, segments, index + 1, values)
+            found = self._walk(child, segments, index + 1, values, method)
             if found is not None:
                 return found
         if segment:
@@ -103,17 +101,21 @@ class Router:
                 child = node.suffixes.get(":" + verb)
                 if child is not None and name:
                     values.append(name)
-                    found = self._walk(child, segments, index + 1, values)
+                    found = self._walk(child, segments, index + 1, values, method)
                     if found is not None:
                         return found
                     values.pop()
             if node.parameter is not None:
                 values.append(segment)
-                found = self._walk(node.parameter, segments, index + 1, values)
+                found = self._walk(node.parameter, segments, index + 1, values, method)
                 if found is not None:
                     return found
                 values.pop()
-        if node.tail and (rest := "/".join(segments[index:])):
+        if _serves(node.tail, method) and (rest := "/".join(segments[index:])):
             values.append(rest)
             return node.tail
         return None
+
+
+def _serves(routes: Mapping[str, object], method: str | None) -> bool:
+    return bool(routes) if method is None else method in routes

@@ -72,3 +72,10 @@ def test_head_falls_back_to_get() -> None:
     assert isinstance(match, tuple)
     assert match[0].method == "GET"
     assert ROUTER.match("HEAD", "/p/a/o") == ["POST"]
+
+
+def test_a_literal_route_hides_no_route_of_another_method() -> None:
+    match = ROUTER.match("PUT", "/p/a/docs/special")
+    assert isinstance(match, tuple)
+    assert match[0].path == "/p/{project}/docs/{id}"
+    assert match[1] == {"project": "a", "id": "special"}
