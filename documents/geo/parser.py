@@ -1,5 +1,6 @@
 """From MongoDB's geo operators to their tests. Pure."""
 
+from dataclasses import dataclass
 from math import inf, pi
 from typing import Any, Final, NoReturn
 
@@ -19,7 +20,7 @@ from documents.geo.ast import (
 )
 from documents.geo.geometry import Geometry, Point, Polygon
 from documents.geo.simple import is_simple
-from documents.geo.vectors import EARTH_M
+from documents.geo.vectors import EARTH_M, Vector
 from documents.query.problems import invalid_query, unsupported
 
 OPERATORS: Final = frozenset({"$geoWithin", "$geoIntersects", "$near", "$nearSphere"})
@@ -28,11 +29,36 @@ LIMITS: Final = frozenset({"$maxDistance", "$minDistance"})
 MAX_POSITIONS: Final = 1000  # each document is compared with all of them
 
 
-def parse(path: tuple[str, ...], name: str, argument: Any, siblings: dict[str, Any]) -> Geo:
-    """The test of one of OPERATORS. Raises Malformed `invalid_query`, `unsupported_operator`.
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """The argument of `$near` with a pair of coordinates."""
 
-    `siblings` are all operators of the field: a legacy `$near` has its limits among them.
-    """
+    pair: list[Any]
+    limits: dict[str, Any]
+
+
+def size(test: Test) -> int:
+    """How many positions a document is compared with."""
+    match test:
+        case Within(shape) | Intersects(shape):
+            return geometry.size(shape)
+        case WithinCorners(corners):
+            return len(corners)
+    return 1
+
+
+def folded(operators: dict[str, Any]) -> dict[str, Any]:
+    """A field's operators, the limits of a legacy `$near` beside it made part of its argument."""
+    for name in ("$near", "$nearSphere"):
+        if isinstance(operators.get(name), list):
+            limits = {key: operators[key] for key in LIMITS if key in operators}
+            kept = {key: value for key, value in operators.items() if key not in LIMITS}
+            return {**kept, name: Legacy(operators[name], limits)}
+    return operators
+
+
+def parse(path: tuple[str, ...], name: str, argument: Any) -> Geo:
+    """The test of one of OPERATORS. Raises Malformed `invalid_query`, `unsupported_operator`."""
     match name:
         case "$geoWithin":
             return Geo(path, _within(name, argument))
@@ -40,7 +66,7 @@ def parse(path: tuple[str, ...], name: str, argument: Any, siblings: dict[str, A
             _, given = _only(name, argument, ("$geometry",))
             return Geo(path, Intersects(_geometry(name, given)))
         case "$near" | "$nearSphere":
-            return Geo(path, _near(name, argument, siblings))
+            return Geo(path, _near(name, argument))
     raise unsupported(name)
 
 
@@ -91,12 +117,14 @@ def _within(name: str, argument: Any) -> Test:
     return WithinCircle(*_circle(shape, given))
 
 
-def _near(name: str, argument: Any, siblings: dict[str, Any]) -> Near | NearFlat:
-    if isinstance(argument, dict):
-        if argument.keys() - {"$geometry", *LIMITS}:
-            _wrong(name, "it takes $geometry, $maxDistance and $minDistance")
-        return near(name, argument.get("$geometry"), argument)
-    return near(name, argument, siblings, is_flat=name == "$near")
+def _near(name: str, argument: Any) -> Near | NearFlat:
+    if isinstance(argument, Legacy):
+        return near(name, argument.pair, argument.limits, is_flat=name == "$near")
+    if not isinstance(argument, dict) or not argument.keys() <= {"$geometry", *LIMITS}:
+        _wrong(name, "it takes $geometry, $maxDistance and $minDistance, or [longitude, latitude]")
+    if not isinstance(argument.get("$geometry"), dict):
+        _wrong(name, "$geometry is a GeoJSON Point")
+    return near(name, argument["$geometry"], argument)
 
 
 def near(name: str, point: Any, limits: dict[str, Any], *, is_flat: bool = False) -> Near | NearFlat:
@@ -116,7 +144,7 @@ def near(name: str, point: Any, limits: dict[str, Any], *, is_flat: bool = False
     return Near(_on_earth(name, pair), least, most)
 
 
-def _on_earth(name: str, point: Flat) -> geometry.Vector:
+def _on_earth(name: str, point: Flat) -> Vector:
     try:
         return geometry.position(list(point))
     except ValueError as error:

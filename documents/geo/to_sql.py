@@ -52,19 +52,19 @@ def box(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
     return sql.SQL("documents_geo_box({}, {})").format(rows.doc, columns.path_array(path))
 
 
-def distance_sql(rows: Rows, path: tuple[str, ...], test: Near | NearFlat) -> sql.Composable:
-    """The distance as float8 (radians, in the plane degrees); NULL where there is no geometry."""
-    function, found, point = _DISTANCES[type(test)]
-    return sql.SQL("{}({}, {})").format(
-        sql.SQL(function),
-        found(rows, path),
-        sql.SQL("ARRAY[{}]::float8[]").format(
-            sql.SQL(", ").join([sql.Literal(each) for each in point(test)])
-        ),
-    )
+def distance_sql(
+    rows: Rows, path: tuple[str, ...], test: Near | NearFlat, point: sql.Composable
+) -> sql.Composable:
+    """The distance as float8 (radians, in the plane degrees); NULL where there is no geometry.
+
+    `point` is `point_of(test)` as a float8[]: a parameter, so that the text stays the same.
+    """
+    if isinstance(test, NearFlat):
+        return _call("documents_flat_distance", _flat(rows, path), point)
+    return _call("documents_geo_distance", _on_earth(rows, path), point)
 
 
-def _point(test: Any) -> list[float]:
+def point_of(test: Near | NearFlat) -> list[float]:
     return list(test.point)
 
 
@@ -74,12 +74,6 @@ def _on_earth(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
 
 def _flat(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
     return sql.SQL("documents_flat_at({}, {})").format(rows.doc, columns.path_array(path))
-
-
-_DISTANCES: dict[type, tuple[LiteralString, Any, Any]] = {
-    Near: ("documents_geo_distance", _on_earth, _point),
-    NearFlat: ("documents_flat_distance", _flat, _point),
-}
 
 
 def _exact(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
@@ -102,15 +96,12 @@ def _exact(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
             centre = add(lambda t: list(t.centre), "float8[]")
             distance = _call("documents_flat_distance", flat, centre)
             return _at_most(distance, add(lambda t: t.radius, "float8"))
-        case Near():
-            distance = _call("documents_geo_distance", earth, add(_point, "float8[]"))
-        case NearFlat():
-            distance = _call("documents_flat_distance", flat, add(_point, "float8[]"))
-        case _:
-            assert_never(geo.test)
-    return sql.SQL("coalesce({} BETWEEN {} AND {}, false)").format(
-        distance, add(lambda t: t.least, "float8"), add(lambda t: t.most, "float8")
-    )
+        case Near() | NearFlat():
+            distance = distance_sql(rows, geo.path, geo.test, add(point_of, "float8[]"))
+            return sql.SQL("coalesce({} BETWEEN {} AND {}, false)").format(
+                distance, add(lambda t: t.least, "float8"), add(lambda t: t.most, "float8")
+            )
+    assert_never(geo.test)
 
 
 def _call(

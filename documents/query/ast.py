@@ -6,10 +6,16 @@ from typing import Any, Literal, TypeAlias
 
 from psycopg import sql
 
+from documents.expressions import ast as expressions
+from documents.geo.ast import Geo
 from documents.query.text import Text
 
 Operator: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
+# The steps of a dotted path. Without any: the element itself, in an `ElemMatch` of operators.
 Path: TypeAlias = tuple[str, ...]
+TypeName: TypeAlias = Literal[
+    "null", "number", "whole", "string", "object", "array", "binary", "boolean", "date"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,8 @@ class Not:
 class Compare:
     """Some value at the path, or an element of an array there, compares with `value`.
 
-    `value` is JSON with exact numbers (dates as `{"$date"}` in their canonical form). Only "eq"
-    takes null, arrays and documents.
+    `value` is JSON with exact numbers (dates as `{"$date"}` in their canonical form). Values of
+    different kinds are neither equal nor less nor greater; null is only equal.
     """
 
     path: Path
@@ -42,7 +48,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """Some value at the path equals one of `values`."""
+    """Some value at the path, or an element of an array there, equals one of `values`."""
 
     path: Path
     values: tuple[Any, ...]
@@ -56,6 +62,60 @@ class Exists:
 
 
 @dataclass(frozen=True, slots=True)
+class Type:
+    """Some value at the path, or an element of an array there, is of one of the types."""
+
+    path: Path
+    types: frozenset[TypeName]
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """Some text at the path, or in an array there, matches. `options` are some of `imsx`."""
+
+    path: Path
+    pattern: str
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mod:
+    """Some number at the path, cut to a whole one, leaves `remainder` (with its sign)."""
+
+    path: Path
+    divisor: int
+    remainder: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An array at the path has so many elements."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ElemMatch:
+    """One element of an array at the path fulfils all of `part`.
+
+    With `of_objects` the element is the document of `part` (an array as an object whose fields
+    are its places); otherwise it is the value that the empty paths of `part` lead to.
+    """
+
+    path: Path
+    part: "Node"
+    of_objects: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """The aggregation expression is true. There is no predicate for one document."""
+
+    expression: expressions.Node
+
+
+@dataclass(frozen=True, slots=True)
 class Implied:
     """What the rest of the filter implies, said once more in the words of a partial index."""
 
@@ -63,7 +123,10 @@ class Implied:
     condition: Callable[[str], sql.Composable | None]  # on the rows of this alias
 
 
-Node: TypeAlias = And | Or | Not | Compare | In | Exists | Implied | Text
+Leaf: TypeAlias = (
+    Compare | In | Exists | Type | Regex | Mod | Size | ElemMatch | Expr | Geo | Text | Implied
+)
+Node: TypeAlias = And | Or | Not | Leaf
 
 EVERYTHING = And(())
 NOTHING = Or(())

@@ -4,6 +4,8 @@ from typing import Any, Final, cast
 
 from baas.kernel.problems import Invalid
 from documents import values
+from documents.geo import parser as geo
+from documents.geo.near import near_of
 from documents.query import paths, text
 from documents.query.ast import EVERYTHING, And, Compare, Exists, In, Node, Not, Operator, Or, Path
 from documents.query.problems import invalid_query, unsupported
@@ -21,7 +23,9 @@ def parse(filter: Any) -> Node:
     if filter is None:
         return EVERYTHING
     budget = [MAX_NODES]
-    return _document(filter, budget)
+    node = _document(filter, budget)
+    near_of(node)  # raises when there are two
+    return node
 
 
 def _document(filter: Any, budget: list[int]) -> Node:
@@ -34,9 +38,9 @@ def _document(filter: Any, budget: list[int]) -> Node:
             case "$and":
                 parts.append(And(_branches(key, value, budget)))
             case "$or":
-                parts.append(Or(_branches(key, value, budget)))
+                parts.append(Or(_alternatives(key, value, budget)))
             case "$nor":
-                parts.append(Not(Or(_branches(key, value, budget))))
+                parts.append(Not(Or(_alternatives(key, value, budget))))
             case "$comment":
                 continue
             case "$text":
@@ -70,11 +74,17 @@ def _branches(key: str, value: Any, budget: list[int]) -> tuple[Node, ...]:
     return tuple([_document(branch, budget) for branch in value])
 
 
+def _alternatives(key: str, value: Any, budget: list[int]) -> tuple[Node, ...]:
+    return tuple([_without_near(key, branch) for branch in _branches(key, value, budget)])
+
+
 def _field(path: Path, value: Any, budget: list[int]) -> Node:
     if not _is_operators(value):
         return Compare(path, "eq", _operand(path, value))
     _charge(budget, (len(value) - 1) * (1 + _cost(path)))
-    parts = [_operator(path, name, argument, budget) for name, argument in value.items()]
+    parts = [
+        _operator(path, name, argument, budget) for name, argument in geo.folded(value).items()
+    ]
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
 
@@ -111,8 +121,18 @@ def _operator(path: Path, name: str, argument: Any, budget: list[int]) -> Node:
         case "$not":
             if not _is_operators(argument):
                 raise invalid_query('$not takes operators, such as {"$not": {"$gt": 1}}')
-            return Not(_field(path, argument, budget))
+            return Not(_without_near(name, _field(path, argument, budget)))
+        case _ if name in geo.OPERATORS:
+            node = geo.parse(path, name, argument)
+            _charge(budget, geo.size(node.test))
+            return node
     raise unsupported(name)
+
+
+def _without_near(name: str, node: Node) -> Node:
+    if near_of(node) is not None:
+        raise invalid_query(f"$near cannot stand inside of {name}")
+    return node
 
 
 def _order(path: Path, name: str, operand: Any) -> Node:

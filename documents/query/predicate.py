@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from documents import values
+from documents.geo import predicate as geo
+from documents.geo.ast import Geo
 from documents.query import paths
 from documents.query.ast import And, Compare, Exists, Implied, In, Node, Not, Or, Path
 from documents.query.paths import MISSING
@@ -57,6 +59,11 @@ def compile_predicate(node: Node) -> Predicate:
             )
         case Implied():
             return lambda _: True
+        case Geo(path, test):
+            passes = geo.compile_test(test)
+            return lambda document: any(
+                passes(found) for found in paths.reach(document, path)
+            )
         case Text():
             raise unsupported("$text", "one document")
 

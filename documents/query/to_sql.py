@@ -19,6 +19,8 @@ from typing import Any, Final, LiteralString, TypeAlias
 from psycopg import sql
 
 from documents import values
+from documents.geo import to_sql as geo
+from documents.geo.ast import Geo
 from documents.query import columns, order, paths, text
 from documents.query.ast import And, Compare, Exists, Implied, In, Node, Not, Operator, Or, Path
 from documents.query.rows import Rows
@@ -102,6 +104,8 @@ def shape(node: Node) -> Hashable:
             return path
         case Implied(index):
             return ("implied", index)
+        case Geo():
+            return geo.shape(node)
         case Text():
             return text.shape(node)
         case Not(part):
@@ -135,6 +139,8 @@ def _leaves(node: Node, found: list[Any]) -> None:
             found.append(node.value)
         case In():
             found.append(node.values)
+        case Geo():
+            found.append(node.test)
         case Text():
             found.append(node)
         case Not(part):
@@ -216,6 +222,9 @@ class _Compiler:
                 return self._exists(path)
             case Implied(_, condition):
                 return condition(self._rows.alias) or TRUE
+            case Geo():
+                self._leaf += 1
+                return geo.condition(node, self._rows, self._add)
             case Text():
                 self._leaf += 1
                 return text.to_sql(node, self._rows, self._add)

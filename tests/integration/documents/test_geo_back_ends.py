@@ -97,9 +97,9 @@ def table(migrated: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 def parsed(operators: dict[str, Any], path: tuple[str, ...]) -> Geo | None:
-    name = next(iter(operators))
+    ((name, argument),) = parser.folded(operators).items()
     try:
-        return parser.parse(path, name, operators[name], operators)
+        return parser.parse(path, name, argument)
     except Problem as problem:
         assert problem.code == "invalid_query"
         return None
