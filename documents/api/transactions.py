@@ -3,8 +3,9 @@
 from baas.kernel.events.event import rfc3339
 from baas.kernel.http.request import Request, Response, json_response
 from baas.kernel.http.routes import PROJECT, Route
+from baas.kernel.problems import Unauthenticated
 from documents import openapi
-from documents.api.request import HANDLERS, refuse_transaction
+from documents.api.request import HANDLERS, json_object, refuse_transaction
 from documents.transactions import service, store
 
 TRANSACTIONS = PROJECT + "/db/transactions"
@@ -12,13 +13,16 @@ TRANSACTION = TRANSACTIONS + "/{id}"
 
 
 def begin(request: Request) -> Response:
-    refuse_transaction(request)
+    _check(request)
+    if request.principal.kind == "anonymous" and not request.principal.is_acted:
+        # Nobody could tell one such caller's transactions from another's, or count them.
+        raise Unauthenticated("Sign in to begin a transaction, anonymously if you like.")
     id, expires_at = store.begin(request.project.id, request.principal.identity)
     return json_response({"id": id, "expires_at": rfc3339(expires_at)}, 201)
 
 
 def commit(request: Request) -> Response:
-    refuse_transaction(request)
+    _check(request)
     id = request.params["id"]
     reply = json_response({"id": id, "state": "committed"})
     service.commit(request, id, HANDLERS, reply)
@@ -26,10 +30,16 @@ def commit(request: Request) -> Response:
 
 
 def rollback(request: Request) -> Response:
-    refuse_transaction(request)
+    _check(request)
     id = request.params["id"]
     service.rollback(request, id)
     return json_response({"id": id, "state": "rolled_back"})
+
+
+def _check(request: Request) -> None:
+    refuse_transaction(request)
+    if request.body():
+        json_object(request)
 
 
 ROUTES = [

@@ -407,6 +407,16 @@ def test_calls_that_cannot_be_part_of_one_say_so(notes: Collection, begin: Begin
     assert transaction.commit().status == 200
 
 
+def test_callers_without_an_identity_sign_in_first(
+    notes: Collection, begin: Begin, client: Client
+) -> None:
+    path = f"{notes.project.path}/db/transactions"
+    reply = client.post(path)
+    assert (reply.status, reply.code) == (401, "invalid_token")
+    anonymous = client.post(f"{notes.project.path}/auth/anonymous").json["access_token"]
+    assert begin(anonymous).commit().status == 200
+
+
 # Rules
 
 
