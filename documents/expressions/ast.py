@@ -1,14 +1,21 @@
 """An aggregation expression as a tree of frozen nodes. Made by `parse`, read by `to_sql`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
+
+from documents import values
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A value in the form that documents store (dates as canonical `{"$date"}`)."""
 
-    value: Any
+    value: Any = field(compare=False)
+    # Its JSON: in Python true equals 1, and lists have no hash.
+    text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", values.dumps(self.value).decode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ class Compiler:
 
     def code(self, node: Node) -> Code:
         match node:
-            case ast.Constant(value):
-                return constant(value)
+            case ast.Constant():
+                return constant(node.value)
             case ast.Path():
                 return traversal.path(self.scope, node)
             case ast.Missing():

@@ -48,8 +48,7 @@ class Parser:
             case str() if expression.startswith("$"):
                 return Path(ast.CURRENT, self._steps(expression, expression[1:]))
             case list():
-                deeper = self._deeper()
-                return ast.Array(tuple([deeper.node(item) for item in expression]))
+                return self._array(expression)
             case dict():
                 return self._deeper()._document(expression)
         return self.literal(expression)
@@ -133,6 +132,12 @@ class Parser:
         if first in values.EXTENDED:
             return self.literal(document)
         return self._operator(first, document[first])
+
+    def _array(self, expression: list[Any]) -> Node:
+        deeper = self._deeper()
+        items = [deeper.node(item) for item in expression]
+        known = [item.value for item in items if isinstance(item, Constant)]
+        return Constant(known) if len(known) == len(items) else ast.Array(tuple(items))
 
     def _name(self, name: str) -> str:
         if not name or name.startswith("$") or "." in name or "\0" in name:

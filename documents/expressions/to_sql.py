@@ -5,7 +5,18 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from documents.expressions import arithmetic, ast, comparison, conditional, numbers
+from documents.expressions import (
+    accumulators,
+    arithmetic,
+    arrays,
+    ast,
+    bindings,
+    comparison,
+    conditional,
+    numbers,
+    objects,
+    sets,
+)
 from documents.expressions.ast import Node
 from documents.expressions.code import Code
 from documents.expressions.compiler import Compiler, Operator
@@ -15,9 +26,14 @@ _OPERATORS: Final[Mapping[str, Operator]] = {
     **arithmetic.OPERATORS,
     **comparison.OPERATORS,
     **conditional.OPERATORS,
+    **arrays.OPERATORS,
+    **sets.OPERATORS,
+    **objects.OPERATORS,
+    **accumulators.OPERATORS,
 }
 _NODES: Final[Mapping[type, Callable[[Compiler, Any], Code]]] = {
     ast.Switch: conditional.switch,
+    **bindings.NODES,
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-FAMILIES = ("values", "dates", "arithmetic", "pipelines")
+FAMILIES = ("values", "dates", "arithmetic", "arrays", "pipelines")
 FORWARD = "\n".join(
     (Path(__file__).parent / "sql" / f"0004_{family}.sql").read_text() for family in FAMILIES
 )
