@@ -131,15 +131,16 @@ def expressions(field: str, direction: Direction, rows: Rows) -> list[sql.Compos
     lowest_or_highest = sql.SQL("documents_sort_value({}, {}, {})").format(
         rows.doc, columns.path_array(path), sql.SQL("true" if direction < 0 else "false")
     )
+    ranks = columns.rank_keys(lowest_or_highest)
     if paths.has_index(path):
-        value: sql.Composable = lowest_or_highest
-    else:
-        value = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-            columns.without_array(path, rows.doc),
-            columns.value(path, rows.doc),
-            lowest_or_highest,
-        )
-    return columns.rank_keys(value)
+        return ranks
+    # The planner puts the keys of a plain value in line, which it cannot with a function call.
+    plain = columns.value_keys(columns.value(path, rows.doc))
+    test = columns.without_array(path, rows.doc)
+    return [
+        sql.SQL("(CASE WHEN {} THEN {} ELSE {} END)").format(test, key, rank)
+        for key, rank in zip(plain, ranks, strict=True)
+    ]
 
 
 def order_by(sort: Sort, rows: Rows) -> sql.Composable:
