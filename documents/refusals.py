@@ -25,16 +25,24 @@ def run(collection: Collection, statement: Callable[[], T]) -> T:
     """
     while True:
         try:
-            with savepoint(), _refusals(collection):
+            with savepoint(), translated(collection):
                 done = statement()
         except psycopg.errors.CheckViolation as error:
-            if not arrays.accept(collection, error.diag.constraint_name or ""):
-                raise Invalid(
-                    "A field with a unique index cannot hold an array.", code="invalid_value"
-                ) from error
+            accept_arrays(collection, error)
         else:
             after_commit()
             return done
+
+
+def accept_arrays(collection: Collection, error: psycopg.errors.CheckViolation) -> None:
+    """Tell the index that an array came into its field, so that the write can be done again.
+
+    Raises Invalid for a unique index, which takes none.
+    """
+    if not arrays.accept(collection, error.diag.constraint_name or ""):
+        raise Invalid(
+            "A field with a unique index cannot hold an array.", code="invalid_value"
+        ) from error
 
 
 @contextmanager
@@ -48,7 +56,8 @@ def savepoint() -> Iterator[None]:
 
 
 @contextmanager
-def _refusals(collection: Collection) -> Iterator[None]:
+def translated(collection: Collection) -> Iterator[None]:
+    """What PostgreSQL refuses, as problems; but for the first array in an indexed field."""
     try:
         yield
     except psycopg.errors.UniqueViolation as error:

@@ -66,36 +66,56 @@ def _write(
     if if_version is not None and row[1] != if_version:
         raise mismatch(row[1])
     fields, owner = change(old)
-    _require_update(caller, collection, row, old, fields, owner)
-    if owner == row[2] and values.equal(fields, wire.user_fields(old)):
-        return row
-    if collection.validator is not None:
-        collection.validator.check(fields)
-    text = values.dumps(fields)
-    checks.check_size(text)
-    parameters = {
-        "id": row[0],
-        "version": row[1],
-        "doc": text.decode(),
-        "owner": owner,
-        **event_params(),
-    }
-    return refusals.run(collection, lambda: db.fetch_one(collection.statements.update, parameters))
+    if not may_update(caller, collection, row, old, fields, owner):
+        new = _preview(row, fields, owner)
+        raise access.denied(caller, collection, "update", doc=old, data=new)
+    write = write_of(collection, row, old, fields, owner)
+    return row if write is None else store(collection, write)
 
 
-def _require_update(
+def may_update(
     caller: Caller,
     collection: Collection,
     row: Row,
     old: dict[str, Any],
     fields: dict[str, Any],
     owner: str | None,
-) -> None:
-    if caller.principal.bypasses_rules:
-        return
+) -> bool:
+    """What the rule says of the stored document and of what it would become."""
+    return caller.principal.bypasses_rules or access.may(
+        caller, collection, "update", doc=old, data=_preview(row, fields, owner)
+    )
+
+
+def _preview(row: Row, fields: dict[str, Any], owner: str | None) -> dict[str, Any]:
     now = rfc3339(repeatable.now())
-    new = wire.with_system_fields((row[0], row[1] + 1, owner, row[3], now), fields)
-    access.require(caller, collection, "update", doc=old, data=new)
+    return wire.with_system_fields((row[0], row[1] + 1, owner, row[3], now), fields)
+
+
+def write_of(
+    collection: Collection,
+    row: Row,
+    old: dict[str, Any],
+    fields: dict[str, Any],
+    owner: str | None,
+) -> dict[str, Any] | None:
+    """The parameters that store the new fields and owner; None when nothing changes.
+
+    Raises Invalid `schema_violation`, TooLarge `document_too_large`.
+    """
+    if owner == row[2] and values.equal(fields, wire.user_fields(old)):
+        return None
+    if collection.validator is not None:
+        collection.validator.check(fields)
+    text = values.dumps(fields)
+    checks.check_size(text)
+    return {"id": row[0], "version": row[1], "doc": text.decode(), "owner": owner}
+
+
+def store(collection: Collection, write: dict[str, Any]) -> Row | None:
+    """The row as it is then; None when another writer was faster."""
+    parameters = write | event_params()
+    return refusals.run(collection, lambda: db.fetch_one(collection.statements.update, parameters))
 
 
 def require_readable(

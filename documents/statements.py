@@ -28,6 +28,9 @@ class Statements:
     insert: bytes  # -> Row; unique violation for a taken id
     insert_many: bytes  # `items` (JSON: id, doc, owner of each) -> Rows in the same order
     update: bytes  # only while the stored version is `version` -> Row
+    get_many: bytes  # `ids` -> Rows
+    update_many: bytes  # `items` (JSON: id, version, doc, owner of each) -> how many were written
+    delete_many: bytes  # `ids` -> how many there were
     delete: bytes  # -> its id, nothing when it is not there
     delete_version: bytes  # only while the stored version is `version`
     select: sql.Composed  # the beginning of a list
@@ -54,6 +57,7 @@ def compose(
     created = sql.SQL("e AS ({})").format(
         event(_CREATED, "d", "jsonb_build_object('document', " + new + ")")
     )
+    updated = event(_UPDATED, "d", "jsonb_build_object('document', " + new + ", 'before', before)")
     deleted = event(_DELETED, "d", "jsonb_build_object('before', " + new + ")")
     delete = sql.SQL(
         "WITH d AS (DELETE FROM {table} WHERE _id = %(id)s{condition} RETURNING *),"
@@ -94,12 +98,33 @@ def compose(
                 table=table,
                 row=row,
                 old=sql.SQL(wire.as_jsonb("o")),
-                event=event(
-                    _UPDATED,
-                    "d",
-                    "jsonb_build_object('document', " + new + ", 'before', before)",
-                ),
+                event=updated,
             )
+        ),
+        get_many=_text(
+            sql.SQL("SELECT {} FROM {} AS d WHERE d._id = ANY(%(ids)s) ORDER BY d._id").format(
+                row, table
+            )
+        ),
+        update_many=_text(
+            sql.SQL(
+                "WITH input AS (SELECT e ->> 'id' AS id, (e ->> 'version')::bigint AS version,"
+                " e -> 'doc' AS doc, e ->> 'owner' AS owner"
+                " FROM jsonb_array_elements(%(items)s::jsonb) AS i(e)),"
+                " o AS (SELECT t.*, input.doc AS new_doc, input.owner AS new_owner FROM input"
+                " JOIN {table} AS t ON t._id = input.id AND t.version = input.version),"
+                " d AS (UPDATE {table} AS t SET doc = o.new_doc, owner = o.new_owner,"
+                " version = t.version + 1,"
+                " updated_at = greatest(documents_now(), t.updated_at)"
+                " FROM o WHERE t._id = o._id RETURNING t.*, {old} AS before),"
+                " e AS ({event}) SELECT count(*) FROM d"
+            ).format(table=table, old=sql.SQL(wire.as_jsonb("o")), event=updated)
+        ),
+        delete_many=_text(
+            sql.SQL(
+                "WITH d AS (DELETE FROM {table} WHERE _id = ANY(%(ids)s) RETURNING *),"
+                " e AS ({event}) SELECT count(*) FROM d"
+            ).format(table=table, event=deleted)
         ),
         delete=_text(delete.format(table=table, event=deleted, condition=sql.SQL(""))),
         delete_version=_text(

@@ -1,0 +1,89 @@
+"""The documents that a write by filter is about.
+
+They match, and the caller may read them and, as far as SQL can say it, write them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from baas.kernel import db
+from documents import listing, row_filter, wire
+from documents.access import Caller
+from documents.collections import Action, Collection
+from documents.query import Node, Parameters, sort
+from documents.query.sort import BY_ID, Sort
+from documents.wire import Row
+from documents.writable import writable
+
+# Rows that are read at a time: the first will do, unless the caller may not write it.
+_FIRST_PAGE: Final = 1
+_NEXT_PAGE: Final = 16
+_PAGE: Final = 256
+_CHARACTERS: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    collection: Collection
+    filter: Node
+    order: Sort
+    is_sorted: bool  # the caller asked for the order
+    is_whole: bool  # the condition is all that the rule of the write says
+    select: bytes
+    where: bytes
+    order_by: bytes
+    values: dict[str, Any]
+
+    def rows(self) -> Iterator[Row]:
+        """In their order, read as they are asked for."""
+        return self._pages(b"")
+
+    def idle(self) -> Iterator[Row]:
+        """Those that nobody else has locked; locked for us until the transaction ends."""
+        return self._pages(b" FOR UPDATE OF d SKIP LOCKED")
+
+    def _pages(self, lock: bytes) -> Iterator[Row]:
+        behind, values, size = b"", self.values, _FIRST_PAGE
+        while True:
+            text = self.select + self.where + behind + self.order_by + b" LIMIT %d" % size + lock
+            if size > _FIRST_PAGE:
+                text = listing.within(text, _CHARACTERS)
+            page = db.fetch_all(text, values)
+            if not page:
+                return
+            yield from page
+            parameters = Parameters("c")
+            last = sort.position(self.order, wire.value(page[-1]))
+            condition = sort.after(self.order, last, parameters, self.collection.rows())
+            behind = b" AND " + condition.as_bytes(db.raw())
+            values = self.values | parameters.values
+            size = _NEXT_PAGE if size == _FIRST_PAGE else _PAGE
+
+    def lock(self, id: str) -> Row | None:
+        """The row, locked until the transaction ends; None when it is no longer among them."""
+        text = self.select + self.where + b" AND d._id = %(locked)s FOR UPDATE OF d"
+        return db.fetch_one(text, self.values | {"locked": id})
+
+
+def select(
+    caller: Caller, collection: Collection, action: Action, filter: Node, order: Sort | None = None
+) -> Selection:
+    """Raises Forbidden `rule_denied` when the caller may read or write nothing at all here."""
+    readable = row_filter.readable(caller, collection)
+    allowed = writable(caller, collection, action)
+    plan = listing.plan_of(collection, filter, order or BY_ID)
+    where = listing.where(plan, readable)
+    if allowed.text:
+        where += b" AND (" + allowed.text + b")"
+    return Selection(
+        collection=collection,
+        filter=filter,
+        order=order or BY_ID,
+        is_sorted=order is not None,
+        is_whole=allowed.is_whole,
+        select=plan.select,
+        where=where,
+        order_by=plan.order_by,
+        values=plan.condition.bind(filter) | readable.parameters,
+    )
