@@ -223,8 +223,9 @@ def test_a_write_that_changes_nothing_makes_no_version_and_no_event(notes: Colle
         ({"$set": 5}, 422, "invalid_update"),
         ({"$set": {"a": 1}, "b": 2}, 422, "invalid_update"),
         ({"$set": {"a..b": 1}}, 422, "invalid_field_name"),
-        ({"$rename": {"a": "b"}}, 400, "unsupported_operator"),
-        ({"$push": {"l": {"$each": [1], "$slice": 1}}}, 400, "unsupported_operator"),
+        ({"$rename": {"n": "n"}}, 422, "invalid_update"),
+        ({"$bit": {"n": {"and": 1}}}, 400, "unsupported_operator"),
+        ({"$push": {"l": {"$each": [1], "$place": 1}}}, 400, "unsupported_operator"),
         ({"$set": {"l.$.x": 1}}, 400, "unsupported_operator"),
     ],
 )
