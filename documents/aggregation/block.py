@@ -44,8 +44,13 @@ class Block:
     @property
     def terms(self) -> tuple[Term, ...]:
         """The whole order."""
-        known = [term.sql for term in self.order]
-        return (*self.order, *[term for term in self.ties if term.sql not in known])
+        return in_all(self.order, self.ties)
+
+
+def in_all(order: tuple[Term, ...], ties: tuple[Term, ...]) -> tuple[Term, ...]:
+    """An order, ties broken by what it does not have yet."""
+    known = [term.sql for term in order]
+    return (*order, *[term for term in ties if term.sql not in known])
 
 
 class Statement:
@@ -117,13 +122,14 @@ class Closing:
         self.wanted: list[sql.Composable] = []
         self._statement = statement
         self._block = block
+        self._terms: list[tuple[sql.Composable, sql.Composable]] = []
         self.order = tuple([self._term(term) for term in block.order])
         self.ties = tuple([self._term(term) for term in block.ties])
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """The whole order of the closed block's rows."""
-        return (*self.order, *self.ties)
+        return in_all(self.order, self.ties)
 
     def add(self, expression: sql.Composable, name: str | None = None) -> sql.Composable:
         """The column of the closed block that has the expression."""
@@ -135,7 +141,11 @@ class Closing:
         return replace(made, sql=self.add(made.sql))
 
     def _term(self, term: Term) -> Term:
-        return replace(term, sql=self.add(term.sql))
+        for expression, column in self._terms:
+            if expression == term.sql:
+                return replace(term, sql=column)
+        self._terms.append((term.sql, self.add(term.sql)))
+        return replace(term, sql=self._terms[-1][1])
 
     @property
     def select(self) -> sql.Composable:

@@ -8,9 +8,9 @@ from documents import expressions
 from documents.aggregation.accumulators import compile_accumulator
 from documents.aggregation.ast import Accumulator, Count, Group
 from documents.aggregation.block import Block, Closing, Context, flat, named
-from documents.aggregation.fields import readable, scope
-from documents.aggregation.rows import Column, MadeRows
-from documents.expressions.ast import Constant, Node
+from documents.aggregation.fields import computed, readable, scope
+from documents.aggregation.rows import Column, MadeRows, put_together
+from documents.expressions.ast import Constant, Node, Object
 
 
 def group(context: Context, stage: Group, block: Block) -> Block:
@@ -23,10 +23,19 @@ def group(context: Context, stage: Group, block: Block) -> Block:
         # Nothing is grouped to nothing, not to one empty group.
         behind: sql.Composable = sql.SQL("HAVING count(*) > 0")
     else:
-        code = expressions.to_sql(stage.id, scope(context, block))
-        key = closing.add(sql.SQL("coalesce({}, 'null')").format(code))
-        behind = sql.SQL("GROUP BY {}").format(key)
+        keys = _keys(context, stage.id, block, closing)
+        key = keys[0].sql if len(keys) == 1 and not keys[0].name else put_together(None, keys)
+        parts = sql.SQL(", ").join([column.sql for column in keys])
+        behind = sql.SQL("GROUP BY {}").format(parts)
     return _grouped(context, closing, [("_id", key), *aggregates], behind)
+
+
+def _keys(context: Context, id: Node, block: Block, closing: Closing) -> list[Column]:
+    """What is grouped by: the fields of an object one by one, which is made of them afterwards."""
+    if isinstance(id, Object) and id.fields:
+        return [closing.column(computed(context, block, name, node)) for name, node in id.fields]
+    code = computed(context, block, "", id)
+    return [closing.column(Column("", sql.SQL("coalesce({}, 'null')").format(code.sql), False))]
 
 
 def count(context: Context, stage: Count, block: Block) -> Block:
