@@ -25,6 +25,8 @@ from documents.query.narrowing import narrow_by
 from documents.query.rows import Rows
 from documents.schemas import Validator
 from documents.statements import Statements, compose
+from documents.together import Together
+from documents.wire import Row
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 Action: TypeAlias = Literal["read", "create", "update", "delete"]
@@ -91,6 +93,15 @@ class Collection:
                 return tuple(index.names), index.language or "simple"
         return None
 
+    @cached_property
+    def geo(self) -> frozenset[str]:
+        """Fields with a geo index that is built."""
+        return frozenset(
+            index.names[0]
+            for index in self.indexes
+            if index.type == "geo" and index.state == "ready"
+        )
+
     def implied(self, filter: Node) -> Node:
         """The filter, so that it also finds the partial and sparse indexes that can answer it."""
         return with_implied(filter, self._partial) if self._partial else filter
@@ -106,7 +117,7 @@ class Collection:
 
     def rows(self, alias: str = "d") -> Rows:
         """The table, as filters and sorts read it in a statement that names it `alias`."""
-        return Rows(alias, is_table=True, scalars=self.scalars, text=self.text)
+        return Rows(alias, is_table=True, scalars=self.scalars, text=self.text, geo=self.geo)
 
     @cached_property
     def narrow(self) -> Narrow | None:
@@ -116,6 +127,20 @@ class Collection:
     @cached_property
     def validator(self) -> Validator | None:
         return Validator(self.schema) if self.schema is not None else None
+
+    @cached_property
+    def has_unique(self) -> bool:
+        """Whether a write may have to wait for another one's value."""
+        return any(index.unique for index in self.indexes)
+
+    @cached_property
+    def inserts(self) -> Together[dict[str, Any], Row]:
+        """Where writers of single documents meet (see `writing`)."""
+        return Together()
+
+    @cached_property
+    def updates(self) -> Together[dict[str, Any], Row]:
+        return Together()
 
     @property
     def is_closed(self) -> bool:

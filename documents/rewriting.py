@@ -6,10 +6,9 @@ from typing import Any, Final, TypeAlias
 from django.db import transaction
 
 from baas.kernel import db, repeatable
-from baas.kernel.events import event_params
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import PreconditionFailed
-from documents import access, checks, refusals, values, wire
+from documents import access, checks, values, wire, writing
 from documents.access import Caller
 from documents.collections import Collection
 from documents.wire import Row
@@ -114,8 +113,7 @@ def write_of(
 
 def store(collection: Collection, write: dict[str, Any]) -> Row | None:
     """The row as it is then; None when another writer was faster."""
-    parameters = write | event_params()
-    return refusals.run(collection, lambda: db.fetch_one(collection.statements.update, parameters))
+    return writing.update(collection, write)
 
 
 def require_readable(

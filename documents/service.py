@@ -14,7 +14,7 @@ from baas.kernel import db, ids, repeatable
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import Conflict, FieldError, Invalid, PreconditionFailed, TooLarge
-from documents import access, changes, checks, collections, refusals, values, wire
+from documents import access, changes, checks, collections, refusals, values, wire, writing
 from documents.access import Caller
 from documents.collections import Action, Collection
 from documents.rewriting import mismatch, require_readable, rewrite
@@ -82,10 +82,8 @@ def create(caller: Caller, collection: str, data: dict[str, Any]) -> dict[str, A
 def create_row(caller: Caller, name: str, data: dict[str, Any], text: bytes | None = None) -> Row:
     """As `create`, the row as stored. `text` is the data as JSON, when that `values.is_plain`."""
     collection = _writable(caller, name, "create")
-    parameters = _new(caller, collection, data, text) | event_params()
-    row = refusals.run(collection, lambda: db.fetch_one(collection.statements.insert, parameters))
-    assert row is not None  # noqa: S101 - an insert that does not raise returns its row
-    return row
+    new = _new(caller, collection, data, text)
+    return writing.insert(collection, new, has_own_id="_id" in data)
 
 
 def create_many(caller: Caller, name: str, items: Sequence[Any]) -> list[Row]:

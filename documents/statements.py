@@ -17,6 +17,12 @@ from documents import wire
 _CREATED: LiteralString = "baas.db.document.created"
 _UPDATED: LiteralString = "baas.db.document.updated"
 _DELETED: LiteralString = "baas.db.document.deleted"
+# The writes of several requests, each with its place in a chain of events.
+_GROUP: LiteralString = (
+    "SELECT e ->> 'id' AS id, (e ->> 'version')::bigint AS version, e -> 'doc' AS doc,"
+    " e ->> 'owner' AS owner, (e ->> 'depth')::smallint AS depth,"
+    " e ->> 'traceparent' AS traceparent FROM jsonb_array_elements(%(items)s::jsonb) AS i(e)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +33,10 @@ class Statements:
     lock: bytes  # get, and nobody else writes until the transaction ends
     insert: bytes  # -> Row; unique violation for a taken id
     insert_many: bytes  # `items` (JSON: id, doc, owner of each) -> Rows in the same order
+    insert_group: bytes  # `items` (also depth, traceparent of each) -> Rows, in any order
     update: bytes  # only while the stored version is `version` -> Row
+    update_free: bytes  # and only while nobody has the row locked: it waits for nobody
+    update_group: bytes  # the same for `items` (also depth, traceparent) -> Rows, in any order
     get_many: bytes  # `ids` -> Rows
     update_many: bytes  # `items` (JSON: id, version, doc, owner of each) -> how many were written
     delete_many: bytes  # `ids` -> how many there were
@@ -42,7 +51,12 @@ def compose(
 ) -> Statements:
     source = sql.Literal(f"/projects/{project_slug}/db/{collection}")
 
-    def event(type: LiteralString, cte: str, data: LiteralString) -> sql.Composed:
+    def event(
+        type: LiteralString,
+        cte: str,
+        data: LiteralString,
+        origin: LiteralString = "%(event_depth)s, %(event_traceparent)s",
+    ) -> sql.Composed:
         return insert_clause(
             type=type,
             source=source,
@@ -50,6 +64,7 @@ def compose(
             data=sql.SQL(data),
             project_id=project_id,
             from_cte=cte,
+            origin=origin,
         )
 
     row = sql.SQL(wire.columns("d"))
@@ -57,13 +72,35 @@ def compose(
     created = sql.SQL("e AS ({})").format(
         event(_CREATED, "d", "jsonb_build_object('document', " + new + ")")
     )
-    updated = event(_UPDATED, "d", "jsonb_build_object('document', " + new + ", 'before', before)")
+    changed: LiteralString = "jsonb_build_object('document', " + new + ", 'before', before)"
+    updated = event(_UPDATED, "d", changed)
     deleted = event(_DELETED, "d", "jsonb_build_object('before', " + new + ")")
     delete = sql.SQL(
         "WITH d AS (DELETE FROM {table} WHERE _id = %(id)s{condition} RETURNING *),"
         " e AS ({event}) SELECT _id FROM d"
     )
     get = sql.SQL("SELECT {} FROM {} AS d WHERE d._id = %(id)s").format(row, table)
+
+    def update(lock: LiteralString) -> bytes:
+        return _text(
+            sql.SQL(
+                "WITH o AS (SELECT * FROM {table} WHERE _id = %(id)s AND version = %(version)s"
+                " {lock}),"
+                " d AS (UPDATE {table} AS t SET doc = %(doc)s::jsonb, owner = %(owner)s,"
+                " version = t.version + 1,"
+                " updated_at = greatest(documents_now(), t.updated_at)"
+                " FROM o WHERE t._id = o._id"
+                " RETURNING t.*, {old} AS before),"
+                " e AS ({event}) SELECT {row} FROM d"
+            ).format(
+                table=table,
+                row=row,
+                lock=sql.SQL(lock),
+                old=sql.SQL(wire.as_jsonb("o")),
+                event=updated,
+            )
+        )
+
     return Statements(
         get=_text(get),
         lock=_text(get + sql.SQL(" FOR UPDATE")),
@@ -84,21 +121,42 @@ def compose(
                 " SELECT {row} FROM d JOIN input ON input.id = d._id ORDER BY place"
             ).format(table=table, event=created, row=row)
         ),
-        update=_text(
+        insert_group=_text(
             sql.SQL(
-                "WITH o AS (SELECT * FROM {table} WHERE _id = %(id)s AND version = %(version)s"
-                " FOR UPDATE),"
-                " d AS (UPDATE {table} AS t SET doc = %(doc)s::jsonb, owner = %(owner)s,"
+                "WITH input AS ({input}), d AS (INSERT INTO {table} (_id, doc, owner)"
+                " SELECT id, doc, owner FROM input RETURNING *),"
+                " n AS (SELECT d.*, input.depth, input.traceparent FROM d"
+                " JOIN input ON input.id = d._id), e AS ({event}) SELECT {row} FROM d"
+            ).format(
+                input=sql.SQL(_GROUP),
+                table=table,
+                row=row,
+                event=event(
+                    _CREATED,
+                    "n",
+                    "jsonb_build_object('document', " + wire.as_jsonb("n") + ")",
+                    "depth, traceparent",
+                ),
+            )
+        ),
+        update=update("FOR UPDATE"),
+        update_free=update("FOR UPDATE SKIP LOCKED"),
+        update_group=_text(
+            sql.SQL(
+                "WITH input AS ({input}), o AS (SELECT t.*, input.doc AS new_doc,"
+                " input.owner AS new_owner, depth, traceparent FROM input JOIN {table} AS t"
+                " ON t._id = input.id AND t.version = input.version FOR UPDATE OF t SKIP LOCKED),"
+                " d AS (UPDATE {table} AS t SET doc = o.new_doc, owner = o.new_owner,"
                 " version = t.version + 1,"
-                " updated_at = greatest(documents_now(), t.updated_at)"
-                " FROM o WHERE t._id = o._id"
-                " RETURNING t.*, {old} AS before),"
+                " updated_at = greatest(documents_now(), t.updated_at) FROM o WHERE t._id = o._id"
+                " RETURNING t.*, {old} AS before, depth, traceparent),"
                 " e AS ({event}) SELECT {row} FROM d"
             ).format(
+                input=sql.SQL(_GROUP),
                 table=table,
                 row=row,
                 old=sql.SQL(wire.as_jsonb("o")),
-                event=updated,
+                event=event(_UPDATED, "d", changed, "depth, traceparent"),
             )
         ),
         get_many=_text(

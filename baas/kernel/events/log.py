@@ -8,7 +8,7 @@ only rows whose transaction is older than every transaction still running
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import orjson
 from psycopg import sql
@@ -78,6 +78,7 @@ def insert_clause(
     data: sql.Composable,
     project_id: int,
     from_cte: str,
+    origin: LiteralString = "%(event_depth)s, %(event_traceparent)s",
 ) -> sql.Composed:
     """`INSERT INTO kernel_event … SELECT … FROM <cte>`: the event of a row that a CTE wrote.
 
@@ -85,18 +86,19 @@ def insert_clause(
     `subject` and `data` are SQL expressions over the CTE's columns (text, text, jsonb). The
     caller calls `after_commit()` once the statement is done.
 
-    The statement then has the parameters of `event_params()`; give it them.
+    The statement then has the parameters of `event_params()`; give it them. Or the CTE has the
+    depth and the traceparent of each row: then `origin` names the two columns.
     """
     return sql.SQL(
         "INSERT INTO kernel_event (project_id, type, source, subject, data, depth, traceparent)"
-        " SELECT {project}, {type}, {source}, {subject}, {data},"
-        " %(event_depth)s, %(event_traceparent)s FROM {cte}"
+        " SELECT {project}, {type}, {source}, {subject}, {data}, {origin} FROM {cte}"
     ).format(
         project=sql.Literal(project_id),
         type=sql.Literal(type),
         source=source,
         subject=subject,
         data=data,
+        origin=sql.SQL(origin),
         cte=sql.Identifier(from_cte),
     )
 
