@@ -161,12 +161,53 @@ BEGIN
 END $$;
 """
 
-FORWARD = PARTS + ORDER + SORT_TEXT + SORT_VALUE + REINDEX
+# For filters on fields that have arrays: documents/query/{paths,multikey}.py.
+ARRAYS = """
+-- An element of an array as the document that $elemMatch looks at, NULL for what is none.
+CREATE FUNCTION documents_element(v jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+BEGIN
+    CASE jsonb_typeof(v)
+        WHEN 'object' THEN
+            RETURN CASE WHEN v ? '$date' OR v ? '$binary' THEN NULL ELSE v END;
+        WHEN 'array' THEN
+            RETURN (SELECT coalesce(jsonb_object_agg((a.n - 1)::text, a.e), '{}')
+                FROM jsonb_array_elements(v) WITH ORDINALITY AS a(e, n));
+        ELSE
+            RETURN NULL;
+    END CASE;
+END $$;
+
+CREATE FUNCTION documents_hashes(texts text[]) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (SELECT coalesce(array_agg(hashtextextended(t COLLATE "C", 0)), '{}')
+    FROM unnest(texts) AS u(t));
+
+CREATE FUNCTION documents_keys(doc jsonb, path text[]) RETURNS bigint[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path FROM CURRENT
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(DISTINCT hashtextextended(
+            documents_order_text(coalesce(c.v, 'null')) COLLATE "C", 0)), '{}')
+        FROM documents_reach(doc, path) AS r(x), LATERAL (
+            SELECT r.x UNION ALL SELECT a.e FROM jsonb_array_elements(
+                CASE jsonb_typeof(r.x) WHEN 'array' THEN r.x ELSE '[]' END) AS a(e)
+        ) AS c(v)
+    );
+END $$;
+"""
+
+FORWARD = PARTS + ORDER + SORT_TEXT + SORT_VALUE + ARRAYS + REINDEX
 BACKWARD = (
     SORT_VALUE_BEFORE
     + SORT_TEXT_BEFORE
     + REINDEX
     + """
+DROP FUNCTION documents_keys(jsonb, text[]);
+DROP FUNCTION documents_hashes(text[]);
+DROP FUNCTION documents_element(jsonb);
 DROP FUNCTION documents_rank_text(jsonb);
 DROP FUNCTION documents_order_text(jsonb);
 DROP FUNCTION documents_order_part(jsonb);

@@ -88,3 +88,9 @@ def without_array(path: tuple[str, ...], doc: sql.Composable = DOC) -> sql.Compo
             for end in range(len(path))
         ]
     )
+
+
+def multikey(path: tuple[str, ...], doc: sql.Composable = DOC) -> sql.Composable:
+    """All values that a path reaches, as hashes: what an index of a field with arrays is on
+    (`USING gin (…)`). See `documents.query.multikey`."""
+    return sql.SQL("documents_keys({}, {})").format(doc, path_array(path))

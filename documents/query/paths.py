@@ -40,6 +40,24 @@ def has_index(path: Path) -> bool:
     return any(map(is_index, path))
 
 
+def cost(path: Path) -> int:
+    """What a path costs beyond a condition's own: its steps stand in the statement again and
+    again, in a test for null as often as it has steps."""
+    return sum(map(len, path)) * len(path) // 200
+
+
+def as_object(value: Any) -> dict[str, Any] | None:
+    """An element of an array as the document that `$elemMatch` looks at, None for other values.
+
+    An array is one whose fields are its places. `documents_element` is the same in SQL.
+    """
+    if isinstance(value, list):
+        return {str(place): item for place, item in enumerate(value)}
+    if isinstance(value, dict) and "$date" not in value and "$binary" not in value:
+        return value
+    return None
+
+
 def reach(value: Any, path: Path, start: int = 0) -> Iterator[Any]:
     """Every value that the path reaches, MISSING for each place where it ends in nothing.
 

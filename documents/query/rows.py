@@ -27,6 +27,8 @@ class Rows:
     is_table: bool = False
     # Fields with an index that can answer for them: no array is on their way.
     scalars: frozenset[str] = frozenset()
+    # Fields that have arrays, with an index of all the values there: `columns.multikey`.
+    multikeys: frozenset[str] = field(default=frozenset(), kw_only=True)
     # The fields and the language of the table's text index.
     text: tuple[tuple[str, ...], str] | None = field(default=None, kw_only=True)
     # Fields with a geo index.

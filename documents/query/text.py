@@ -127,7 +127,7 @@ def _paths(fields: Sequence[str]) -> sql.Composable:
     """The texts at the fields, and in arrays there, as jsonpath finds them."""
     paths = [
         "$" + "".join(["." + json.dumps(step) for step in field.split(".")])
-        + '[*] ? (@.type() == "string")'
+        + ' ? (@.type() == "string")'
         for field in fields
     ]  # fmt: skip
     return sql.SQL("ARRAY[{}]::jsonpath[]").format(
