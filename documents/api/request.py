@@ -12,6 +12,7 @@ from baas.kernel.http.routes import PROJECT
 from baas.kernel.problems import Conflict, Invalid, Malformed
 from documents import collections, values
 from documents.access import Caller
+from documents.query.problems import evaluation_failed
 from documents.transactions import service
 
 COLLECTION = PROJECT + "/db/{collection}"
@@ -46,6 +47,12 @@ def document_handler(handle: Handler) -> Handler:
                 ) from None
             config_cache.forget(request.project.id)
             return handle(request)
+        except psycopg.Error as error:
+            # What only the database can tell of a filter: a wrong pattern, an `$expr` that fails.
+            refused = evaluation_failed(error)
+            if refused is None:
+                raise
+            raise refused from error
 
     HANDLERS[name] = handler
     return handler
