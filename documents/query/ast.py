@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from psycopg import sql
 
-from documents.expressions import ast as expressions
 from documents.geo.ast import Geo
 from documents.query.text import Text
+
+if TYPE_CHECKING:  # expressions use parts of this package
+    from documents.expressions import ast as expressions
 
 Operator: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
 # The steps of a dotted path. Without any: the element itself, in an `ElemMatch` of operators.
@@ -112,7 +114,7 @@ class ElemMatch:
 class Expr:
     """The aggregation expression is true. There is no predicate for one document."""
 
-    expression: expressions.Node
+    expression: "expressions.Node"
 
 
 @dataclass(frozen=True, slots=True)
