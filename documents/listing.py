@@ -8,6 +8,9 @@ from baas.kernel.statements import MAX_KEPT
 from documents import access, collections, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
+from documents.geo import nearest
+from documents.geo.ast import Geo
+from documents.geo.near import near_of
 from documents.query import EVERYTHING, Node, Parameters, parse, projection, sort
 from documents.query.problems import invalid_query
 from documents.query.projection import Project
@@ -36,6 +39,7 @@ class Query:
     after: Any = None  # a position of `sort.position`
     project: Project | None = None
     count: bool = False
+    near: Geo | None = None  # orders in place of `sort`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,20 +63,22 @@ def parse_query(body: dict[str, Any]) -> Query:
         raise invalid_query("the cursor is `next_cursor` of the page before", "cursor")
     if not isinstance(body.get("count", False), bool):
         raise invalid_query("count is true or false", "count")
+    filter = parse(body.get("filter"))
     return Query(
-        filter=parse(body.get("filter")),
+        filter=filter,
         sort=sort.parse(body.get("sort")),
         limit=cursors.parse_limit(body.get("limit")),
         skip=skip,
         after=cursors.decode(cursor) if cursor else None,
         project=projection.parse(body.get("fields")),
         count=body.get("count", False),
+        near=None if body.get("sort") else near_of(filter),
     )
 
 
 def run(caller: Caller, name: str, query: Query) -> Page:
     """One page. Raises Forbidden `rule_denied` when the collection is closed to the caller."""
-    collection = _readable(caller, name)
+    collection = readable_collection(caller, name)
     if collection is None:
         return Page(rows=[], next_cursor=None, total=0 if query.count else None)
     readable = row_filter.readable(caller, collection)
@@ -81,7 +87,11 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     has_more, rows = _fetch(text, values, query.limit)
     next_cursor = None
     if has_more:
-        next_cursor = cursors.encode(sort.position(query.sort, wire.value(rows[-1])))
+        next_cursor = cursors.encode(
+            nearest.position(query.near, rows[-1])
+            if query.near is not None
+            else sort.position(query.sort, wire.value(rows[-1]))
+        )
     return Page(rows=rows, next_cursor=next_cursor, total=total)
 
 
@@ -119,6 +129,18 @@ def _statement(
 ) -> tuple[bytes, dict[str, Any]]:
     plan = plan_of(collection, query.filter, query.sort)
     values = plan.condition.bind(query.filter)
+    if query.near is not None:
+        text, own = nearest.statement(
+            query.near,
+            collection.rows(),
+            collection.table,
+            plan.select,
+            where(plan, readable),
+            after=query.after,
+            limit=query.limit + 1,
+            skip=query.skip,
+        )
+        return text, values | readable.parameters | own
     behind = b""
     if query.after is not None:
         parameters = Parameters("c")
@@ -144,6 +166,7 @@ class Plan:
 
 def plan_of(collection: Collection, filter: Node, order: Sort) -> Plan:
     """Composed once for each shape of a query, kept with the collection."""
+    filter = collection.implied(filter)
     key = (shape(filter), order)
     plan: Plan | None = collection.plans.get(key)
     if plan is None:
@@ -172,13 +195,14 @@ def where(plan: Plan, readable: RowFilter) -> bytes:
 
 def count(caller: Caller, name: str, filter: Node) -> int:
     """How many documents match, of those that the caller may read."""
-    collection = _readable(caller, name)
+    collection = readable_collection(caller, name)
     if collection is None:
         return 0
     return _count(collection, filter, row_filter.readable(caller, collection))
 
 
-def _readable(caller: Caller, name: str) -> Collection | None:
+def readable_collection(caller: Caller, name: str) -> Collection | None:
+    """None for a privileged caller's collection that is not there yet. Raises Forbidden."""
     found = collections.find(caller.project.id, name)
     if found is None and not caller.principal.bypasses_rules:
         raise access.closed(name, "read")

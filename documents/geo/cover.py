@@ -88,7 +88,7 @@ def of_cap(centre: Vector, radius: float) -> Box:
 def _of_degrees(lower: Flat, upper: Flat) -> Box | None:
     """Around all points with such coordinates; None when some are not on the Earth."""
     (west, south), (east, north) = lower, upper
-    if not (-180 <= west and east <= 180 and -90 <= south and north <= 90):
+    if west < -180 or east > 180 or south < -90 or north > 90:
         return None
     lats = [cos(radians(south)), cos(radians(north))] + [1.0] * (south <= 0 <= north)
     xs = [cos(radians(west)), cos(radians(east))] + [1.0] * (west <= 0 <= east)
@@ -96,6 +96,4 @@ def _of_degrees(lower: Flat, upper: Flat) -> Box | None:
     ys += [1.0] * (west <= 90 <= east) + [-1.0] * (west <= -90 <= east)
     x = [a * b for a in (min(lats), max(lats)) for b in (min(xs), max(xs))]
     y = [a * b for a in (min(lats), max(lats)) for b in (min(ys), max(ys))]
-    return _wider(
-        ((min(x), min(y), sin(radians(south))), (max(x), max(y), sin(radians(north))))
-    )
+    return _wider(((min(x), min(y), sin(radians(south))), (max(x), max(y), sin(radians(north)))))

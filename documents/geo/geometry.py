@@ -7,6 +7,7 @@ MongoDB: its rings are turned so that their inside is to the left.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from math import atan2, pi, sqrt
 from typing import Any, Final, TypeAlias
 
@@ -46,7 +47,9 @@ def read(value: Any) -> Geometry:
     if isinstance(value, list):
         return (Point(position(value)),)
     if not isinstance(value, dict):
-        raise ValueError("a geometry is a GeoJSON object or [longitude, latitude]")
+        raise ValueError(  # noqa: TRY004 - the caller's value is wrong, not its type
+            "a geometry is a GeoJSON object or [longitude, latitude]"
+        )
     _check_crs(value)
     if value.get("type") == "GeometryCollection":
         members = _list(value.get("geometries"), "geometries")
@@ -128,7 +131,9 @@ def _distinct(coordinates: Any) -> Ring:
 def _ring(coordinates: Any) -> Ring:
     points = _distinct(coordinates)
     if len(points) < 4 or points[0] != points[-1]:
-        raise ValueError("a polygon's ring has four positions at least, the last equal to the first")
+        raise ValueError(
+            "a polygon's ring has four positions at least, the last equal to the first"
+        )
     ring = points[:-1]
     turned = area(ring)
     if abs(turned) <= 1e-14 * sum(_length(a, b) for a, b in edges(ring)):
@@ -148,7 +153,7 @@ def area(ring: Ring) -> float:
     """
     total = 0.0
     first = ring[0]
-    for a, b in zip(ring[1:], ring[2:], strict=False):
+    for a, b in pairwise(ring[1:]):
         volume = dot(first, cross(minus(a, first), minus(b, first)))
         total += 2 * atan2(volume, 1 + dot(first, a) + dot(a, b) + dot(b, first))
     while total > _HALF + 1e-9:
@@ -170,7 +175,7 @@ def arcs(part: Part) -> Iterator[tuple[Vector, Vector]]:
     """All arcs of a part; none of a point."""
     match part:
         case Line(points):
-            yield from zip(points, points[1:], strict=False)
+            yield from pairwise(points)
         case Polygon(rings):
             for ring in rings:
                 yield from edges(ring)
@@ -178,9 +183,7 @@ def arcs(part: Part) -> Iterator[tuple[Vector, Vector]]:
 
 def size(geometry: Geometry) -> int:
     """How many positions it has."""
-    return sum(
-        1 if isinstance(part, Point) else sum(1 for _ in arcs(part)) for part in geometry
-    )
+    return sum(1 if isinstance(part, Point) else sum(1 for _ in arcs(part)) for part in geometry)
 
 
 def encode(geometry: Geometry) -> list[float]:

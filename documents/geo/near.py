@@ -16,6 +16,13 @@ def near_of(node: Node) -> Geo | None:
     return found[0] if found else None
 
 
+def without_near(name: str, node: Node) -> Node:
+    """The node. Raises Malformed `invalid_query` when it has a `$near`: it cannot stand there."""
+    if _nears(node):
+        raise invalid_query(f"$near cannot stand inside of {name}")
+    return node
+
+
 def _nears(node: Node) -> list[Geo]:
     match node:
         case And(parts):

@@ -1,6 +1,5 @@
 """From MongoDB's geo operators to their tests. Pure."""
 
-from dataclasses import dataclass
 from math import inf, pi
 from typing import Any, Final, NoReturn
 
@@ -29,14 +28,6 @@ LIMITS: Final = frozenset({"$maxDistance", "$minDistance"})
 MAX_POSITIONS: Final = 1000  # each document is compared with all of them
 
 
-@dataclass(frozen=True, slots=True)
-class Legacy:
-    """The argument of `$near` with a pair of coordinates."""
-
-    pair: list[Any]
-    limits: dict[str, Any]
-
-
 def size(test: Test) -> int:
     """How many positions a document is compared with."""
     match test:
@@ -47,18 +38,11 @@ def size(test: Test) -> int:
     return 1
 
 
-def folded(operators: dict[str, Any]) -> dict[str, Any]:
-    """A field's operators, the limits of a legacy `$near` beside it made part of its argument."""
-    for name in ("$near", "$nearSphere"):
-        if isinstance(operators.get(name), list):
-            limits = {key: operators[key] for key in LIMITS if key in operators}
-            kept = {key: value for key, value in operators.items() if key not in LIMITS}
-            return {**kept, name: Legacy(operators[name], limits)}
-    return operators
+def parse(path: tuple[str, ...], name: str, argument: Any, siblings: dict[str, Any]) -> Geo:
+    """The test of one of OPERATORS. Raises Malformed `invalid_query`, `unsupported_operator`.
 
-
-def parse(path: tuple[str, ...], name: str, argument: Any) -> Geo:
-    """The test of one of OPERATORS. Raises Malformed `invalid_query`, `unsupported_operator`."""
+    `siblings` are all operators of the field: a legacy `$near` has its limits among them.
+    """
     match name:
         case "$geoWithin":
             return Geo(path, _within(name, argument))
@@ -66,7 +50,7 @@ def parse(path: tuple[str, ...], name: str, argument: Any) -> Geo:
             _, given = _only(name, argument, ("$geometry",))
             return Geo(path, Intersects(_geometry(name, given)))
         case "$near" | "$nearSphere":
-            return Geo(path, _near(name, argument))
+            return Geo(path, _near(name, argument, siblings))
     raise unsupported(name)
 
 
@@ -117,9 +101,9 @@ def _within(name: str, argument: Any) -> Test:
     return WithinCircle(*_circle(shape, given))
 
 
-def _near(name: str, argument: Any) -> Near | NearFlat:
-    if isinstance(argument, Legacy):
-        return near(name, argument.pair, argument.limits, is_flat=name == "$near")
+def _near(name: str, argument: Any, siblings: dict[str, Any]) -> Near | NearFlat:
+    if isinstance(argument, list):
+        return near(name, argument, siblings, is_flat=name == "$near")
     if not isinstance(argument, dict) or not argument.keys() <= {"$geometry", *LIMITS}:
         _wrong(name, "it takes $geometry, $maxDistance and $minDistance, or [longitude, latitude]")
     if not isinstance(argument.get("$geometry"), dict):
@@ -127,7 +111,9 @@ def _near(name: str, argument: Any) -> Near | NearFlat:
     return near(name, argument["$geometry"], argument)
 
 
-def near(name: str, point: Any, limits: dict[str, Any], *, is_flat: bool = False) -> Near | NearFlat:
+def near(
+    name: str, point: Any, limits: dict[str, Any], *, is_flat: bool = False
+) -> Near | NearFlat:
     """Distances from a GeoJSON point are metres, from a legacy pair radians or (flat) degrees."""
     least = _number(name, "$minDistance", limits.get("$minDistance", 0))
     most = inf

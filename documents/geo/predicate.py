@@ -1,11 +1,12 @@
-"""Back end one: a geo test as a Python function of the values that its path reaches."""
+"""Back end one: a geo test as a Python function of a document."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, assert_never
 
 from documents.geo import flat, geometry, relations
 from documents.geo.ast import (
     Flat,
+    Geo,
     Intersects,
     Near,
     NearFlat,
@@ -18,10 +19,17 @@ from documents.geo.ast import (
 )
 from documents.geo.geometry import Geometry
 from documents.geo.vectors import Vector
+from documents.query import paths
 
 
-def compile_test(test: Test) -> Callable[[Any], bool]:
-    """Whether one value that a path reaches, or an element of an array there, passes."""
+def compile_geo(geo: Geo) -> Callable[[Any], bool]:
+    """Whether a document (or an object within one) has a geometry that passes the test."""
+    path, passes = geo.path, _compile(geo.test)
+    return lambda document: passes(paths.reach(document, path))
+
+
+def _compile(test: Test) -> Callable[[Iterable[Any]], bool]:
+    """The test of all values that a path reaches."""
     match test:
         case Within(region):
             return _on_earth(lambda g: relations.within(g, region))
@@ -31,7 +39,7 @@ def compile_test(test: Test) -> Callable[[Any], bool]:
             return _on_earth(lambda g: relations.intersects(g, other))
         case Near(point, least, most):
             # The nearest counts when there are several.
-            return lambda value: _between(least, _distance(value, point), most)
+            return lambda values: _between(least, _distance(values, point), most)
         case WithinBox(lower, upper):
             return _flat(lambda p: flat.is_in_box(p, lower, upper))
         case WithinCorners(corners):
@@ -39,7 +47,7 @@ def compile_test(test: Test) -> Callable[[Any], bool]:
         case WithinCircle(middle, radius):
             return _flat(lambda p: flat.distance(p, middle) <= radius)
         case NearFlat(pair, least, most):
-            return lambda value: _between(least, _flat_distance(value, pair), most)
+            return lambda values: _between(least, _flat_distance(values, pair), most)
     assert_never(test)
 
 
@@ -47,30 +55,31 @@ def _between(least: float, distance: float | None, most: float) -> bool:
     return distance is not None and least <= distance <= most
 
 
-def _distance(value: Any, point: Vector) -> float | None:
-    return min((relations.distance(point, g) for g in _geometries(value)), default=None)
+def _distance(values: Iterable[Any], point: Vector) -> float | None:
+    return min((relations.distance(point, g) for g in _geometries(values)), default=None)
 
 
-def _flat_distance(value: Any, point: Flat) -> float | None:
-    return min((flat.distance(p, point) for p in _flat_points(value)), default=None)
+def _flat_distance(values: Iterable[Any], point: Flat) -> float | None:
+    return min((flat.distance(p, point) for p in _flat_points(values)), default=None)
 
 
-def _on_earth(passes: Callable[[Geometry], bool]) -> Callable[[Any], bool]:
-    return lambda value: any(passes(found) for found in _geometries(value))
+def _on_earth(passes: Callable[[Geometry], bool]) -> Callable[[Iterable[Any]], bool]:
+    return lambda values: any(passes(found) for found in _geometries(values))
 
 
-def _flat(passes: Callable[[Flat], bool]) -> Callable[[Any], bool]:
-    return lambda value: any(passes(point) for point in _flat_points(value))
+def _flat(passes: Callable[[Flat], bool]) -> Callable[[Iterable[Any]], bool]:
+    return lambda values: any(passes(point) for point in _flat_points(values))
 
 
-def _candidates(value: Any) -> Iterator[Any]:
-    yield value
-    if isinstance(value, list):
-        yield from value
+def _candidates(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        yield value
+        if isinstance(value, list):
+            yield from value
 
 
-def _geometries(value: Any) -> Iterator[Geometry]:
-    for each in _candidates(value):
+def _geometries(values: Iterable[Any]) -> Iterator[Geometry]:
+    for each in _candidates(values):
         if isinstance(each, dict | list):
             try:
                 yield geometry.read(each)
@@ -78,8 +87,8 @@ def _geometries(value: Any) -> Iterator[Geometry]:
                 continue  # no geometry: never found, as in MongoDB without an index
 
 
-def _flat_points(value: Any) -> Iterator[Flat]:
-    for each in _candidates(value):
+def _flat_points(values: Iterable[Any]) -> Iterator[Flat]:
+    for each in _candidates(values):
         point = flat.point(each)
         if point is not None:
             yield point

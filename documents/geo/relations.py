@@ -1,5 +1,6 @@
 """How two geometries lie to each other. A border belongs to its shape. Pure."""
 
+from itertools import pairwise
 from math import pi
 
 from documents.geo.geometry import Geometry, Line, Part, Point, Polygon, arcs
@@ -54,7 +55,7 @@ def _arc_within(a: Vector, b: Vector, whole: Polygon) -> bool:
     return all(
         # Between two cuts that are as good as one there is nothing to test.
         v - u <= 2 * TOLERANCE or side_of_polygon(middle(x, y), whole) >= 0
-        for (u, x), (v, y) in zip(cuts, cuts[1:], strict=False)
+        for (u, x), (v, y) in pairwise(cuts)
     )
 
 

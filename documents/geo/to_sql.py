@@ -88,7 +88,8 @@ def _exact(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
             other = add(lambda t: encode(t.geometry), "float8[]")
             return _call("documents_geo_intersects", earth, other)
         case WithinBox():
-            return _call("documents_flat_in_box", flat, add(lambda t: [*t.lower, *t.upper], "float8[]"))
+            corners = add(lambda t: [*t.lower, *t.upper], "float8[]")
+            return _call("documents_flat_in_box", flat, corners)
         case WithinCorners():
             corners = add(lambda t: [each for corner in t.corners for each in corner], "float8[]")
             return _call("documents_flat_in_polygon", flat, corners)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol, cast
 
 from documents.geo import parser as geo
+from documents.geo.near import without_near
 from documents.query import paths, regexes, types
 from documents.query.ast import (
     NOTHING,
@@ -69,7 +70,7 @@ def parse(reader: Reader, path: Path, name: str, argument: Any, siblings: dict[s
         case "$not":
             if not is_operators(argument):
                 raise invalid_query('$not takes operators, such as {"$not": {"$gt": 1}}')
-            return Not(reader.field(path, argument))
+            return Not(without_near(name, reader.field(path, argument)))
         case "$type":
             return Type(path, types.parse(argument))
         case "$regex":
@@ -85,7 +86,9 @@ def parse(reader: Reader, path: Path, name: str, argument: Any, siblings: dict[s
         case "$options":
             raise invalid_query("$options needs a $regex")
         case _ if name in geo.OPERATORS and path:
-            return geo.parse(path, name, argument, siblings)
+            node = geo.parse(path, name, argument, siblings)
+            reader.charge(geo.size(node.test))
+            return node
     raise unsupported(name)
 
 

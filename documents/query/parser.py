@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from documents import expressions
+from documents.geo.near import near_of, without_near
 from documents.query import operators, paths, text
 from documents.query.ast import EVERYTHING, And, Compare, Expr, Node, Not, Or, Path
 from documents.query.operands import is_operators, operand
@@ -18,7 +19,9 @@ def parse(filter: Any, *, variables: frozenset[str] = frozenset()) -> Node:
     """
     if filter is None:
         return EVERYTHING
-    return Reader(variables).document(filter)
+    node = Reader(variables).document(filter)
+    near_of(node)  # raises when there are two
+    return node
 
 
 class Reader:
@@ -52,9 +55,9 @@ class Reader:
                 case "$and":
                     parts.append(And(self._branches(key, value)))
                 case "$or":
-                    parts.append(Or(self._branches(key, value)))
+                    parts.append(Or(self._alternatives(key, value)))
                 case "$nor":
-                    parts.append(Not(Or(self._branches(key, value))))
+                    parts.append(Not(Or(self._alternatives(key, value))))
                 case "$comment":
                     continue
                 case "$expr" | "$text" if self.is_inside:
@@ -77,6 +80,9 @@ class Reader:
             raise invalid_query(f"{key} takes an array of filters, not an empty one")
         return tuple([self.document(branch) for branch in value])
 
+    def _alternatives(self, key: str, value: Any) -> tuple[Node, ...]:
+        return tuple([without_near(key, branch) for branch in self._branches(key, value)])
+
     def field(self, path: Path, value: Any) -> Node:
         """What stands behind a field's name: operators, or a value to be equal to."""
         if not is_operators(value):
@@ -98,7 +104,7 @@ class Reader:
         of_objects = not first.startswith("$") or first in ("$and", "$or", "$nor", "$expr", "$text")
         part = self.document(condition) if of_objects else self.field((), condition)
         self._elements -= 1
-        return part, of_objects
+        return without_near("$elemMatch", part), of_objects
 
 
 def _all(parts: list[Node]) -> Node:

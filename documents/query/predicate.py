@@ -85,9 +85,8 @@ class _Compiler:
             case ElemMatch(path, part, of_objects):
                 inner = self.node(part, at_root=False)
                 return _reached(path, _has_element(inner, of_objects), at_root)
-            case Geo(path, test):
-                # It looks into arrays itself.
-                return _reached(path, geo.compile_test(test), at_root)
+            case Geo():
+                return geo.compile_geo(node)
         return _any_value(node.path, self._test(node), at_root)
 
     def _test(self, node: Compare | In | Type | Regex | Mod) -> Test:

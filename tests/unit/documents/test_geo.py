@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from documents.geo import geometry, relations
+from documents.geo.ast import Within, WithinBox, WithinCap
 from documents.geo.cover import cover
 from documents.geo.geometry import Polygon, area, read
-from documents.geo.ast import Within, WithinBox, WithinCap
 from documents.geo.regions import side_of_polygon
 from documents.geo.simple import is_simple
 from documents.geo.vectors import EARTH_M, Vector, angle, cross, dot, from_degrees, unit
@@ -147,7 +147,9 @@ def stars(draw: st.DrawFn) -> tuple[dict[str, Any], Vector]:
         turn = 2 * pi * (place + draw(st.floats(0, 0.4))) / corners
         reach = draw(st.floats(0.02, 1.2))
         x, y = cos(turn) * sin(reach), sin(turn) * sin(reach)
-        v = tuple(c * cos(reach) + e * x + n * y for c, e, n in zip(centre, east, north, strict=True))
+        v = tuple(
+            c * cos(reach) + e * x + n * y for c, e, n in zip(centre, east, north, strict=True)
+        )
         ring.append([degrees(atan2(v[1], v[0])), degrees(asin(max(-1.0, min(1.0, v[2]))))])
     return polygon([*ring, ring[0]]), centre
 
@@ -226,9 +228,7 @@ def line(*points: list[float]) -> dict[str, Any]:
 
 SQUARE = polygon([[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]])
 # Like the letter U, open to the north.
-CUP = polygon(
-    [[0, 0], [10, 0], [10, 10], [8, 10], [8, 2], [2, 2], [2, 10], [0, 10], [0, 0]]
-)
+CUP = polygon([[0, 0], [10, 0], [10, 10], [8, 10], [8, 2], [2, 2], [2, 10], [0, 10], [0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_circle_larger_than_a_hemisphere_has_the_polygons_that_miss_its_antipo
     ],
 )
 def test_what_is_no_geometry_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         read(wrong)
 
 
