@@ -3,10 +3,11 @@
 orjson reads and writes what it can keep exactly; the rest goes through `int` and `Decimal`.
 """
 
+import binascii
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
@@ -16,8 +17,17 @@ from baas.kernel.http.request import check_depth
 from baas.kernel.problems import FieldError, Invalid, Malformed
 
 SYSTEM_FIELDS: Final = frozenset({"_id", "_createdAt", "_updatedAt", "_version", "_owner"})
+# MongoDB's extended JSON, as far as there is such a value here.
 EXTENDED: Final = frozenset(
-    {"$date", "$numberLong", "$numberInt", "$numberDecimal", "$numberDouble"}
+    {
+        "$date",
+        "$binary",
+        "$oid",
+        "$numberLong",
+        "$numberInt",
+        "$numberDecimal",
+        "$numberDouble",
+    }
 )
 
 # Fractions, exponents and integers beyond 64 bits are what orjson would round. A hit inside a
@@ -38,6 +48,10 @@ _SUSPECT_NUMBER: Final = re.compile(rb"[0-9.][eE][+-]?[0-9]{2}|[0-9]{1000}")
 _DATE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)"
 )
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
+_SUBTYPE: Final = re.compile(r"[0-9a-fA-F]{1,2}")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def loads(text: bytes | str) -> Any:
@@ -115,14 +129,18 @@ def is_plain(body: bytes) -> bool:
 def normalise(value: Any, path: str = "") -> Any:
     """Check a document's value and bring extended values into the form that is stored.
 
-    `{"$date"}` becomes UTC with milliseconds, `{"$numberLong"}` and `{"$numberDecimal"}` become
-    numbers. Raises Invalid `invalid_field_name` or `invalid_value`.
+    `{"$date"}` becomes UTC with milliseconds, `{"$numberLong"}` and its like become numbers,
+    `{"$oid"}` its text, `{"$binary"}` `{"base64", "subType"}` in their one form. Raises Invalid
+    `invalid_field_name` or `invalid_value`.
     """
     if isinstance(value, dict):
         if len(value) == 1:
             (key,) = value
             if key.startswith("$"):
                 return _extended(key, value[key], path)
+        elif value.keys() == {"$binary", "$type"}:  # as older versions of mongoexport write it
+            given = {"base64": value["$binary"], "subType": value["$type"]}
+            return _extended("$binary", given, path)
         made = {}
         for key, inner in value.items():
             where = f"{path}.{key}" if path else key
@@ -178,17 +196,45 @@ def _extended(key: str, value: Any, path: str) -> Any:
         match key, value:
             case "$date", str():
                 return {"$date": canonical_date(value)}
+            case "$date", dict() if value.keys() == {"$numberLong"}:
+                return {"$date": date_of_milliseconds(_integer(value["$numberLong"]))}
+            case "$date", int() if not isinstance(value, bool):
+                return {"$date": date_of_milliseconds(value)}
+            case "$binary", str():
+                return {"$binary": _binary(value, "00")}
+            case "$binary", dict() if value.keys() == {"base64", "subType"}:
+                return {"$binary": _binary(**value)}
+            case "$oid", str() if _OBJECT_ID.fullmatch(value):
+                return value.lower()
             case "$numberLong" | "$numberInt", str():
-                return int(value)
-            case "$numberDecimal" | "$numberDouble", str():
+                return normalise(_integer(value), path)
+            case "$numberDecimal" | "$numberDouble", str() if "_" not in value:
                 return normalise(Decimal(value), path)
-            case "$date" | "$numberLong" | "$numberInt" | "$numberDecimal" | "$numberDouble", _:
-                detail = f"{key} takes a text"
+            case _ if key in EXTENDED:
+                detail = f"{key} takes another argument"
                 raise ValueError(detail)  # noqa: TRY301 - one handler for all that is no value
-    except (ValueError, InvalidOperation) as error:
+    except (ValueError, TypeError, InvalidOperation) as error:
         raise invalid_value(path, f"{key} does not take {str(value)[:60]!r}") from error
     check_field_name(key, f"{path}.{key}" if path else key)
     return {key: value}  # not reached: a name with $ is always refused
+
+
+def _integer(text: Any) -> int:
+    """Raises ValueError or TypeError."""
+    if _INTEGER.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def _binary(base64: Any, subType: Any) -> dict[str, str]:
+    """Raises ValueError or TypeError."""
+    if _SUBTYPE.fullmatch(subType) is None:
+        raise ValueError("a subtype is one or two hexadecimal digits")
+    data = binascii.a2b_base64(base64, strict_mode=True)
+    return {
+        "base64": binascii.b2a_base64(data, newline=False).decode(),
+        "subType": subType.lower().zfill(2),
+    }
 
 
 def invalid_value(path: str, detail: str) -> Invalid:
@@ -214,6 +260,15 @@ def canonical_date(text: str) -> str:
     except OverflowError as error:
         raise ValueError(f"{text!r} is out of range") from error
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis}Z".rjust(24, "0")
+
+
+def date_of_milliseconds(milliseconds: int) -> str:
+    """The text of a time since 1970. Raises ValueError for years before 1 and after 9999."""
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError as error:
+        raise ValueError(f"{milliseconds} is out of range") from error
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z".rjust(24, "0")
 
 
 def is_date(value: Any) -> bool:

@@ -165,3 +165,55 @@ def test_large_numbers_are_written_in_full_and_read_again(number: Any) -> None:
 
 def test_numbers_that_are_not_for_storing_are_not_written_out() -> None:
     assert values.dumps({"$comment": Decimal("1E+999999999")}) == b'{"$comment":1E+999999999}'
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({"$date": {"$numberLong": "1714557600123"}}, {"$date": "2024-05-01T10:00:00.123Z"}),
+        ({"$date": -1}, {"$date": "1969-12-31T23:59:59.999Z"}),
+        ({"$oid": "5F1E8c0a9b3d2f0012345678"}, "5f1e8c0a9b3d2f0012345678"),
+        ({"$binary": "/w=="}, {"$binary": {"base64": "/w==", "subType": "00"}}),
+        (
+            {"$binary": {"base64": "AAE=", "subType": "4"}},
+            {"$binary": {"base64": "AAE=", "subType": "04"}},
+        ),
+        (
+            {"$binary": "AAE=", "$type": "05"},
+            {"$binary": {"base64": "AAE=", "subType": "05"}},
+        ),
+        ({"$numberLong": "-9223372036854775808"}, -(2**63)),
+        ({"$numberInt": "+7"}, 7),
+        ({"$numberDecimal": "1.50"}, Decimal("1.50")),
+    ],
+)
+def test_extended_json_has_one_form(given: Any, stored: Any) -> None:
+    assert values.normalise([{"a": given}]) == [{"a": stored}]
+    assert values.normalise({"a": values.normalise(given)}) == {"a": stored}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"$date": {"$numberLong": "9" * 30}},
+        {"$date": {"$numberLong": 5}},
+        {"$date": True},
+        {"$date": Decimal("1.5")},
+        {"$oid": "xyz"},
+        {"$oid": 5},
+        {"$binary": "not base64"},
+        {"$binary": {"base64": "AAE=", "subType": "xx"}},
+        {"$binary": {"base64": 5, "subType": "00"}},
+        {"$binary": {"base64": "AAE="}},
+        {"$binary": None, "$type": None},
+        {"$numberLong": "1_000"},
+        {"$numberLong": "1.5"},
+        {"$numberDecimal": "NaN"},
+        {"$numberDouble": "1_0.5"},
+        {"$numberInt": 5},
+    ],
+)
+def test_extended_json_that_is_none_is_refused(given: Any) -> None:
+    with pytest.raises(Invalid) as refused:
+        values.normalise({"a": given})
+    assert refused.value.code == "invalid_value"
