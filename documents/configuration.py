@@ -79,7 +79,7 @@ def rename(project_id: int, name: str, to: str) -> Collection:
     if name == to:
         return found
     taken = db.fetch_one(
-        "SELECT FROM documents_collection WHERE project_id = %s AND name = %s", (project_id, to)
+        "SELECT 1 FROM documents_collection WHERE project_id = %s AND name = %s", (project_id, to)
     )
     if taken is not None:
         raise Conflict(f"There is a collection {to!r} already.", code="collection_exists")

@@ -7,7 +7,7 @@ import orjson
 from baas.kernel.http.request import Request, Response, json_response, no_content
 from baas.kernel.http.routes import Route
 from baas.kernel.problems import Malformed, PreconditionFailed
-from documents import listing, openapi, service, updates, values, wire
+from documents import listing, nearest, openapi, service, updates, values, wire
 from documents.api.request import (
     COLLECTION,
     DOC,
@@ -126,7 +126,12 @@ def delete(request: Request) -> Response:
 
 @document_handler
 def query(request: Request) -> Response:
-    return _list(request, listing.parse_query(json_object(request)))
+    body = json_object(request)
+    if "near_vector" in body:
+        wanted = nearest.parse_nearest(body)
+        found = nearest.run(caller_of(request), collection_of(request), wanted)
+        return Response(200, nearest.reply(found, wanted.project))
+    return _list(request, listing.parse_query(body))
 
 
 @document_handler
@@ -245,7 +250,7 @@ ROUTES = [
         handler=query,
         summary="List documents by filter, sort and cursor",
         openapi=openapi.operation(
-            body=openapi.with_members(sorted(listing.MEMBERS)),
+            body=openapi.with_members(sorted(listing.MEMBERS | {"near_vector"})),
             replies={200: "A page."},
         ),
     ),

@@ -23,7 +23,10 @@ def accept(collection: Collection, constraint: str) -> bool:
     changes.take(current)
     tables.allow_arrays(current.table, wanted[0].name)
     indexes = [
-        replace(index, multikey=True) if index in wanted else index for index in current.indexes
-    ]
+        index if index not in wanted
+        else replace(index, multikey=True) if index.state == "building"
+        else changes.with_members(current, index)
+        for index in current.indexes
+    ]  # fmt: skip
     collections.store_indexes(current, indexes, current.dropped)
     return True

@@ -22,7 +22,7 @@ from baas.kernel.problems import Conflict, Invalid, NotFound, Problem, Unavailab
 from documents import collections, tables
 from documents.collections import Collection
 from documents.indexes import changes, ddl, hints, running
-from documents.indexes.spec import Index
+from documents.indexes.spec import Index, State
 
 logger = logging.getLogger(__name__)
 
@@ -114,27 +114,31 @@ def _build(builder: Builder, collection: Collection, index: Index) -> Index:
     """Raises Problem when that is not possible."""
     if index.type == "btree" and index.state == "building" and not index.multikey:
         index = _keep_arrays_out(collection, index)
+    schema, table = collection.schema_name, collection.table_name
     try:
         if index.state == "building":
-            _create(builder, collection, index.name, ddl.create(
-                collection.schema_name, collection.table_name, index, concurrently=True
-            ))  # fmt: skip
+            statement = ddl.create(schema, table, index, concurrently=True)
+            _create(builder, schema, index.name, statement)
+        if index.multikey:
+            statement = ddl.create_members(schema, table, index, concurrently=True)
+            _create(builder, schema, index.members_name, statement)
     except psycopg.Error as error:
         if isinstance(error, (*_LATER, psycopg.OperationalError, psycopg.errors.UndefinedTable)):
             raise  # not the index's fault
         raise changes.problem(index, error) from error
-    return replace(index, state="ready", error=None)
+    members: State | None = "ready" if index.multikey else None
+    return replace(index, state="ready", error=None, members=members)
 
 
-def _create(builder: Builder, collection: Collection, name: str, statement: sql.Composed) -> None:
+def _create(builder: Builder, schema: str, name: str, statement: sql.Composed) -> None:
     found = builder.execute(
         "SELECT i.indisvalid FROM pg_index AS i WHERE i.indexrelid = to_regclass(%s)",
-        (sql.Identifier(collection.schema_name, name).as_string(None),),
+        (sql.Identifier(schema, name).as_string(None),),
     ).fetchone()
     if found == (True,):
         return  # its builder died before it could say so
     if found is not None:
-        builder.execute(ddl.drop(collection.schema_name, name, concurrently=True), ())
+        builder.execute(ddl.drop(schema, name, concurrently=True), ())
     builder.execute(statement, ())
 
 
@@ -149,18 +153,24 @@ def _keep_arrays_out(collection: Collection, index: Index) -> Index:
     # Whoever wrote before the check was there has ended: this sees all there is.
     if not tables.has_arrays(collection.table, index.names):
         return index
-    with transaction.atomic():
-        tables.allow_arrays(collection.table, index.name)
+    _allow_arrays(collection, index)
     if index.unique:
         raise changes.arrays_in_unique(index)
     return replace(index, multikey=True)
 
 
+@transaction.atomic
+def _allow_arrays(collection: Collection, index: Index) -> None:
+    changes.take(collection)
+    tables.allow_arrays(collection.table, index.name)
+
+
 def _failed(builder: Builder, collection: Collection, index: Index, problem: Problem) -> Index:
-    with transaction.atomic():
-        tables.allow_arrays(collection.table, index.name)
-    builder.execute(ddl.drop(collection.schema_name, index.name, concurrently=True), ())
-    return replace(index, state="failed", error=problem.detail)
+    """Leave nothing behind of an index that cannot be built."""
+    _allow_arrays(collection, index)
+    for name in (index.name, index.members_name):
+        builder.execute(ddl.drop(collection.schema_name, name, concurrently=True), ())
+    return replace(index, state="failed", error=problem.detail, multikey=False, members=None)
 
 
 @transaction.atomic
@@ -169,10 +179,13 @@ def _note(collection: Collection, before: Index, after: Index) -> None:
     current = collections.locked(collection.project_id, collection.name)
     indexes = list(current.indexes)
     for place, index in enumerate(indexes):
-        if index.name == before.name and not index.is_settled:
-            # An array may have come while the index was built.
-            multikey = after.multikey or index.multikey
-            indexes[place] = replace(after, multikey=multikey)
+        if index.name != before.name or index.is_settled:
+            continue
+        if index.multikey and not after.multikey and after.state == "ready":
+            # An array came while the index was built: its members are next.
+            indexes[place] = replace(after, multikey=True, members="building")
+        else:
+            indexes[place] = replace(after, label=index.label, implied=index.implied)
     collections.store_indexes(current, indexes, current.dropped)
 
 

@@ -15,9 +15,10 @@ from baas.kernel import db
 from baas.kernel.problems import Conflict, FieldError, Invalid, Unavailable
 from documents import collections, tables
 from documents.collections import Collection
+from documents.geo import index as geo
 from documents.indexes import ddl, hints, running, vectors
 from documents.indexes.declaration import IndexDeclaration
-from documents.indexes.spec import Index
+from documents.indexes.spec import Index, Type
 
 # Beyond one of these an index is built in the background: at once takes some tenths of a second.
 AT_ONCE_BYTES: Final = 64 * 1024 * 1024
@@ -46,21 +47,23 @@ def make_so(collection: Collection, declared: Iterable[IndexDeclaration]) -> Non
             continue
         if index.type == "vector":
             vectors.require_extension()
-        if is_small(size, index):
+        elif index.type == "geo":
+            geo.require_extension()
+        if is_small(size, index.type):
             dropped.discard(index.name)
             wanted[index.name] = create(collection, index)
         else:
             wanted[index.name] = replace(index, state="building")
     for index in kept.values():
-        dropped |= _drop(collection, index, at_once=is_small(size, index))
+        dropped |= _drop(collection, index, at_once=is_small(size, index.type))
     collections.store_indexes(collection, wanted.values(), dropped)
     if dropped or not all(index.is_settled for index in wanted.values()):
         hints.ask()
 
 
-def is_small(size: tables.Size, index: Index) -> bool:
-    """Whether the index is built in no time."""
-    documents = AT_ONCE_DOCUMENTS if index.type in ("btree", "owner") else AT_ONCE_OTHERS
+def is_small(size: tables.Size, type: Type) -> bool:
+    """Whether an index is built in no time."""
+    documents = AT_ONCE_DOCUMENTS if type in ("btree", "owner") else AT_ONCE_OTHERS
     return size.documents <= documents and size.bytes <= AT_ONCE_BYTES
 
 
@@ -73,14 +76,25 @@ def create(collection: Collection, index: Index) -> Index:
         if tables.has_arrays(collection.table, index.names):
             if index.unique:
                 raise arrays_in_unique(index)
-            index = replace(index, multikey=True)
+            index = replace(index, multikey=True, members="ready")
         else:
             tables.require_scalars(collection.table, index.name, index.names)
     try:
         _run(ddl.create(collection.schema_name, collection.table_name, index))
+        if index.members:
+            _run(ddl.create_members(collection.schema_name, collection.table_name, index))
     except psycopg.Error as error:
         raise problem(index, error) from error
     return index
+
+
+def with_members(collection: Collection, index: Index) -> Index:
+    """The first array has come: build the index of members now or ask for it."""
+    if is_small(tables.size(collection.table), "text"):
+        _run(ddl.create_members(collection.schema_name, collection.table_name, index))
+        return replace(index, multikey=True, members="ready")
+    hints.ask()
+    return replace(index, multikey=True, members="building")
 
 
 def _drop(collection: Collection, index: Index, *, at_once: bool) -> set[str]:

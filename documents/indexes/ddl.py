@@ -7,6 +7,7 @@ statements with empty parameters, which undoes that.
 
 from psycopg import sql
 
+from documents.geo import index as geo
 from documents.indexes import partial, vectors
 from documents.indexes.spec import Index
 from documents.query import columns, text
@@ -25,11 +26,26 @@ def create(schema: str, table: str, index: Index, *, concurrently: bool = False)
     )
 
 
+def create_members(
+    schema: str, table: str, index: Index, *, concurrently: bool = False
+) -> sql.Composed:
+    """Beside a B-tree whose fields have arrays: what finds a document by a member of one."""
+    fields = [field for field in index.names if field not in columns.SYSTEM]
+    return sql.SQL("CREATE INDEX {concurrently}{name} ON {table} USING gin ({keys})").format(
+        concurrently=_concurrently(concurrently),
+        name=sql.Identifier(index.members_name),
+        table=sql.Identifier(schema, table),
+        keys=sql.SQL(", ").join([columns.multikey(tuple(field.split("."))) for field in fields]),
+    )
+
+
 def _keys(index: Index) -> sql.Composable:
     match index.type:
         case "text":
             vector = text.vector(index.names, index.language or text.DEFAULT)
             return sql.SQL("USING gin ({})").format(vector)
+        case "geo":
+            return geo.keys(index.names[0])
         case "vector":
             return vectors.keys(index)
         case "owner":

@@ -90,8 +90,6 @@ def _index(given: Any, where: str) -> IndexDeclaration:
     unknown = given.keys() - _OF_ALL - _MEMBERS[type]
     if unknown:
         raise _invalid(where, f"an index of type {type} has no {min(unknown)[:60]!r}")
-    if type == "geo":
-        raise _invalid(f"{where}.type", "geo indexes are not there yet", "not_supported")
     unique, sparse = (_flag(given, name, where) for name in ("unique", "sparse"))
     if unique and type != "btree":
         raise _invalid(f"{where}.unique", f"an index of type {type} cannot be unique")
@@ -201,9 +199,9 @@ def _metric(given: dict[str, Any], where: str) -> str:
     return str(value)
 
 
-def _invalid(field: str, detail: str, code: str = "invalid_index") -> Invalid:
+def _invalid(field: str, detail: str) -> Invalid:
     return Invalid(
         f"The collection cannot be declared so: {field}: {detail}",
-        code=code,
-        errors=[FieldError(field, code, detail)],
+        code="invalid_index",
+        errors=[FieldError(field, "invalid_index", detail)],
     )

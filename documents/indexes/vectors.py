@@ -47,9 +47,9 @@ def require_extension() -> None:
     Raises Invalid `not_supported` when the server has no pgvector, or nobody may add it.
     """
     db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    if db.fetch_one("SELECT FROM pg_proc WHERE proname = 'documents_vector'") is not None:
+    if db.fetch_one("SELECT 1 FROM pg_proc WHERE proname = 'documents_vector'") is not None:
         return
-    if db.fetch_one("SELECT FROM pg_extension WHERE extname = 'vector'") is None:
+    if db.fetch_one("SELECT 1 FROM pg_extension WHERE extname = 'vector'") is None:
         try:
             db.execute("CREATE EXTENSION vector")
         except psycopg.errors.Error as error:

@@ -87,8 +87,8 @@ def test_deleting_a_project_removes_its_schema(
     )
     assert reply.status == 204
     for query in (
-        "SELECT FROM pg_namespace WHERE nspname = 'p_' || %s",
-        "SELECT FROM documents_collection WHERE project_id = %s",
+        "SELECT 1 FROM pg_namespace WHERE nspname = 'p_' || %s",
+        "SELECT 1 FROM documents_collection WHERE project_id = %s",
     ):
         assert db.fetch_all(query.encode(), (project.id,)) == []
 

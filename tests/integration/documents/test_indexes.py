@@ -1,0 +1,134 @@
+"""Declared indexes: sparse, partial, named; and that PostgreSQL uses them."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.documents.conftest import Collection
+from tests.integration.documents.indexing import index_name, plan, shown, stored
+
+
+def test_many_documents_may_lack_the_field_of_a_sparse_unique_index(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["email"], "unique": True, "sparse": True}])
+    assert notes.create([{"_id": "1"}, {"_id": "2"}, {"_id": "3", "email": "a"}]).status == 201
+    before = notes.project.events()
+    refused = notes.create({"email": "a"})
+    assert (refused.status, refused.code) == (409, "unique_violation")
+    assert refused.json["errors"][0]["field"] == "email"
+    # Null is a value, and a sparse index has it.
+    assert notes.project.events() == before
+    assert notes.create({"email": None}).status == 201
+    assert notes.create({"email": None}).status == 409
+
+
+def test_a_sparse_index_of_two_fields_has_documents_with_either(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["a", "b"], "unique": True, "sparse": True}])
+    assert notes.create([{}, {}, {"a": 1}, {"b": 1}, {"a": 1, "b": 1}]).status == 201
+    assert notes.create({"a": 1}).status == 409
+    assert notes.create({"b": 1}).status == 409
+
+
+@pytest.mark.parametrize(
+    ("filter", "is_used"),
+    [
+        ({"email": "x7"}, True),
+        ({"email": {"$in": ["x7", "x8"]}}, True),
+        ({"email": {"$gt": "x7"}, "n": {"$lt": 5}}, True),
+        ({"email": {"$exists": True}}, True),
+        ({"email": None}, False),
+        ({"email": {"$in": ["x7", None]}}, False),
+        ({"email": {"$ne": "x7"}}, False),
+        ({"n": 1}, False),
+    ],
+)
+def test_a_sparse_index_answers_filters_that_ask_for_a_value(
+    notes: Collection, filter: dict[str, Any], is_used: bool
+) -> None:
+    notes.declare(indexes=[{"fields": ["email"], "sparse": True}])
+    notes.create([{"_id": f"{n:03}", "n": n % 10, **({"email": f"x{n}"} if n % 2 else {})}
+                  for n in range(200)])  # fmt: skip
+    found = notes.ids(filter=filter, limit=1000)
+    assert (index_name(notes, "email_1") in plan(notes, filter=filter)) == is_used
+    notes.declare(indexes=[])
+    assert notes.ids(filter=filter, limit=1000) == found
+
+
+@pytest.mark.parametrize(
+    ("filter", "is_used"),
+    [
+        ({"at": 5, "state": "open"}, True),
+        ({"$and": [{"state": {"$eq": "open"}}, {"at": {"$gt": 5}}]}, True),
+        ({"at": 5, "state": "done"}, False),
+        ({"at": 5}, False),
+        ({"at": 5, "state": {"$in": ["open", "x"]}}, False),
+        ({"$or": [{"state": "open"}, {"at": 5}]}, False),
+    ],
+)
+def test_a_partial_index_answers_filters_that_contain_its_condition(
+    notes: Collection, filter: dict[str, Any], is_used: bool
+) -> None:
+    declared = {"fields": ["at"], "where": {"state": "open"}, "name": "open ones"}
+    assert notes.declare(indexes=[declared]).status == 201
+    notes.create([{"_id": f"{n:03}", "at": n % 9, "state": ["open", "done"][n % 2]}
+                  for n in range(200)])  # fmt: skip
+    found = notes.ids(filter=filter, limit=1000)
+    assert (index_name(notes, "open ones") in plan(notes, filter=filter)) == is_used
+    assert shown(notes)["indexes"][0]["where"] == {"state": "open"}
+    notes.declare(indexes=[])
+    assert notes.ids(filter=filter, limit=1000) == found
+
+
+@pytest.mark.parametrize(
+    ("where", "other"),
+    [({"n": 1}, {"n": True}), ({"n": True}, {"n": 1}), ({"n": 1}, {"n": "1"}),
+     ({"s": "100%'"}, {"s": "100%"}), ({"n": {"$gt": 0.1}}, {"n": {"$gte": 0.1}})],
+)  # fmt: skip
+def test_conditions_that_look_alike_are_not_taken_for_each_other(
+    notes: Collection, where: dict[str, Any], other: dict[str, Any]
+) -> None:
+    notes.declare(indexes=[{"fields": ["a"], "where": where}])
+    notes.create([{"_id": "1", "a": 1, **where}, {"_id": "2", "a": 1, **other}]
+                 if "$" not in str(where)
+                 else [{"_id": "1", "a": 1, "n": 1}, {"_id": "2", "a": 1, "n": 0.1}])  # fmt: skip
+    label = "a_1"
+    assert index_name(notes, label) in plan(notes, filter={"a": 1, **where})
+    assert index_name(notes, label) not in plan(notes, filter={"a": 1, **other})
+    assert notes.ids(filter={"a": 1, **where}) == ["1"]
+    assert "2" in notes.ids(filter={"a": 1, **other})
+
+
+def test_a_partial_unique_index_holds_among_its_documents(notes: Collection) -> None:
+    notes.declare(
+        indexes=[{"fields": ["email"], "unique": True, "where": {"deleted": {"$ne": True}}}]
+    )
+    assert notes.create({"_id": "1", "email": "a", "deleted": True}).status == 201
+    assert notes.create({"_id": "2", "email": "a"}).status == 201
+    assert notes.create({"_id": "3", "email": "a"}).code == "unique_violation"
+    assert notes.patch("1", {"deleted": False}).code == "unique_violation"
+    assert notes.patch("2", {"deleted": True}).status == 200
+    assert notes.patch("1", {"deleted": False}).status == 200
+
+
+def test_an_index_that_is_declared_again_is_kept_and_may_get_another_name(
+    notes: Collection,
+) -> None:
+    from baas.kernel import db
+
+    notes.declare(indexes=[{"fields": ["a", "-b"]}])
+    name = index_name(notes, "a_1_b_-1")
+    before = db.fetch_one("SELECT oid FROM pg_class WHERE relname = %s", (name,))
+    notes.declare(indexes=[{"fields": ["a", "-b"], "name": "mine"}, {"fields": ["a"]}])
+    assert index_name(notes, "mine") == name
+    assert db.fetch_one("SELECT oid FROM pg_class WHERE relname = %s", (name,)) == before
+    assert notes.declare(indexes=shown(notes)["indexes"]).status == 200
+    notes.declare(indexes=[])
+    assert db.fetch_one("SELECT oid FROM pg_class WHERE relname = %s", (name,)) is None
+    assert stored(notes).indexes == ()
+
+
+def test_rules_on_owners_get_an_index_that_nobody_declares(notes: Collection) -> None:
+    notes.declare(rules={"read": "owner"})
+    assert [index.type for index in stored(notes).indexes] == ["owner"]
+    assert shown(notes)["indexes"] == []
+    notes.declare(rules={"read": "public"})
+    assert stored(notes).indexes == ()
