@@ -86,6 +86,17 @@ class Collection:
         )
 
     @cached_property
+    def multikeys(self) -> frozenset[str]:
+        """Fields that have arrays, with an index of their members."""
+        return frozenset(
+            name
+            for index in self.indexes
+            if index.multikey and index.members == "ready"
+            for name in index.names
+            if name not in columns.SYSTEM
+        )
+
+    @cached_property
     def text(self) -> tuple[tuple[str, ...], str] | None:
         """The fields and the language of the text index, once it is built."""
         for index in self.indexes:
@@ -117,7 +128,14 @@ class Collection:
 
     def rows(self, alias: str = "d") -> Rows:
         """The table, as filters and sorts read it in a statement that names it `alias`."""
-        return Rows(alias, is_table=True, scalars=self.scalars, text=self.text, geo=self.geo)
+        return Rows(
+            alias,
+            is_table=True,
+            scalars=self.scalars,
+            multikeys=self.multikeys,
+            text=self.text,
+            geo=self.geo,
+        )
 
     @cached_property
     def narrow(self) -> Narrow | None:
