@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from baas.kernel import db
+from baas.kernel import db, repeatable
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.problems import Conflict, FieldError, Invalid
 from documents import (
@@ -131,7 +131,8 @@ def found_or_made(
             return Outcome(upserted_id=row[0], after=row)
         except Conflict as conflict:
             # Somebody has just made it: then it is found, unless it is not what the filter wants.
-            if conflict.code not in _TAKEN or attempt == _UPSERTS - 1:
+            # (The snapshot of an interactive transaction would never show it.)
+            if conflict.code not in _TAKEN or attempt == _UPSERTS - 1 or repeatable.is_repeating():
                 raise
     return Outcome()
 

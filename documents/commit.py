@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from django.db import transaction
-
+from baas.kernel import db
 from baas.kernel.problems import Conflict, FieldError, Invalid, Malformed, Problem, TooLarge
 from documents import checks, collections, service, updates
 from documents.access import Caller
+from documents.attempts import atomically
 from documents.updates import MergePatch, Update
 
 MAX_WRITES: Final = 500
@@ -63,6 +63,7 @@ def _write(given: Any) -> Write:
         raise _invalid("if_version is a whole number")
     if exists is not None and not isinstance(exists, bool):
         raise _invalid("if_exists is true or false")
+    _check_preconditions(op, version, exists)
     return Write(
         op=cast(Literal["create", "set", "update", "delete"], op),
         collection=collection,
@@ -72,6 +73,13 @@ def _write(given: Any) -> Write:
         if_version=version,
         if_exists=exists,
     )
+
+
+def _check_preconditions(op: str, version: int | None, exists: bool | None) -> None:
+    if op == "create" and (version is not None or exists):
+        raise _invalid("create is for a document that is not there: no if_version, no if_exists")
+    if exists is False and (version is not None or op in ("update", "delete")):
+        raise _invalid(f"if_exists false contradicts {op if version is None else 'if_version'}")
 
 
 def _invalid(detail: str) -> Invalid:
@@ -85,14 +93,32 @@ def commit(caller: Caller, writes: list[Write]) -> list[dict[str, Any]]:
     with `errors[0].field` = `writes[n]`: Conflict `transaction_conflict` for a failed
     precondition.
     """
+    return atomically(lambda: _all(caller, writes))
+
+
+def _all(caller: Caller, writes: list[Write]) -> list[dict[str, Any]]:
+    if len(writes) > 1:
+        _lock(caller, writes)
     results = []
-    with transaction.atomic():
-        for index, write in enumerate(writes):
-            try:
-                results.append(_carry_out(caller, write))
-            except Problem as problem:
-                raise _named(problem, index) from problem
+    for index, write in enumerate(writes):
+        try:
+            results.append(_carry_out(caller, write))
+        except Problem as problem:
+            raise _named(problem, index) from problem
     return results
+
+
+def _lock(caller: Caller, writes: list[Write]) -> None:
+    """Lock what is there in one order, the same for all, so that no two commits wait for each
+    other. (Two that create the same ids can: PostgreSQL ends one, which is then tried again.)"""
+    ids: dict[str, set[str]] = {}
+    for write in writes:
+        if write.id is not None and write.op != "create":
+            ids.setdefault(write.collection, set()).add(write.id)
+    for name in sorted(ids):
+        collection = collections.find(caller.project.id, name)
+        if collection is not None:
+            db.execute(collection.statements.lock_many, {"ids": list(ids[name])})
 
 
 def _carry_out(caller: Caller, write: Write) -> dict[str, Any]:

@@ -247,12 +247,14 @@ def delete(caller: Caller, name: str, id: str, *, if_version: int | None = None)
     `version_mismatch`.
     """
     collection = existing(caller, name, "delete", id)
-    if caller.principal.bypasses_rules and if_version is None:
-        if db.fetch_one(collection.statements.delete, {"id": id, **event_params()}) is None:
-            raise access.not_found(caller, collection, id)
-        after_commit()
-        return
     while True:
+        if caller.principal.bypasses_rules:
+            parameters = {"id": id, "version": if_version, **event_params()}
+            statements = collection.statements
+            remove = statements.delete if if_version is None else statements.delete_version
+            if db.fetch_one(remove, parameters) is not None:
+                after_commit()
+                return
         row = db.fetch_one(collection.statements.get, {"id": id})
         if row is None:
             raise access.not_found(caller, collection, id)

@@ -38,6 +38,7 @@ class Statements:
     update_free: bytes  # and only while nobody has the row locked: it waits for nobody
     update_group: bytes  # the same for `items` (also depth, traceparent) -> Rows, in any order
     get_many: bytes  # `ids` -> Rows
+    lock_many: bytes  # `ids`: nobody else writes those until the transaction ends
     update_many: bytes  # `items` (JSON: id, version, doc, owner of each) -> how many were written
     delete_many: bytes  # `ids` -> how many there were
     delete: bytes  # -> its id, nothing when it is not there
@@ -163,6 +164,9 @@ def compose(
             sql.SQL("SELECT {} FROM {} AS d WHERE d._id = ANY(%(ids)s) ORDER BY d._id").format(
                 row, table
             )
+        ),
+        lock_many=_text(
+            sql.SQL("SELECT FROM {} WHERE _id = ANY(%(ids)s) ORDER BY _id FOR UPDATE").format(table)
         ),
         update_many=_text(
             sql.SQL(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.installation import Reply
 from tests.integration.documents.conftest import Collection
+from tests.integration.documents.test_concurrency import at_once
 
 
 def commit(notes: Collection, writes: Any, token: str | None = None) -> Reply:
@@ -84,6 +85,43 @@ def test_all_writes_happen_together(notes: Collection) -> None:
         ({"op": "create", "collection": "no such", "data": {}}, 422, "invalid_collection_name"),
         ({"op": "create", "collection": "notes", "data": {"a.b": 1}}, 422, "invalid_field_name"),
         (5, 422, "invalid_write"),
+        (
+            {"op": "create", "collection": "notes", "data": {}, "if_version": 1},
+            422,
+            "invalid_write",
+        ),
+        (
+            {"op": "create", "collection": "notes", "data": {}, "if_exists": True},
+            422,
+            "invalid_write",
+        ),
+        (
+            {
+                "op": "set",
+                "collection": "notes",
+                "id": "u",
+                "data": {},
+                "if_exists": False,
+                "if_version": 1,
+            },
+            422,
+            "invalid_write",
+        ),
+        (
+            {"op": "delete", "collection": "notes", "id": "u", "if_exists": False},
+            422,
+            "invalid_write",
+        ),
+        (
+            {"op": "delete", "collection": "notes", "id": "zz", "if_version": 1},
+            409,
+            "transaction_conflict",
+        ),
+        (
+            {"op": "update", "collection": "notes", "id": "u", "update": {}, "if_version": 2},
+            409,
+            "transaction_conflict",
+        ),
     ],
 )
 def test_one_failure_undoes_all_and_is_named(
@@ -122,3 +160,69 @@ def test_it_refuses_more_than_500_writes(notes: Collection) -> None:
     assert commit(notes, [write] * 501).status == 413
     assert commit(notes, {"op": "create"}).status == 400
     assert notes.project.events() == []
+
+
+def test_preconditions_that_hold(notes: Collection) -> None:
+    notes.create([{"_id": "u", "l": [1, 2]}, {"_id": "d"}, {"_id": "e"}, {"_id": "s"}])
+    base = {"collection": "notes"}
+    pushed = {"$push": {"l": {"$each": [3], "$slice": -2}}}
+    reply = commit(
+        notes,
+        [
+            {**base, "op": "create", "id": "c", "data": {}, "if_exists": False},
+            {**base, "op": "update", "id": "u", "update": pushed, "if_version": 1},
+            {**base, "op": "update", "id": "u", "update": {"$pop": {"l": 1}}, "if_exists": True},
+            {**base, "op": "set", "id": "s", "data": {"n": 1}, "if_version": 1},
+            {**base, "op": "set", "id": "s", "data": {"n": 2}, "if_exists": True},
+            {**base, "op": "set", "id": "t", "data": {}, "if_exists": False},
+            {**base, "op": "delete", "id": "d", "if_version": 1},
+            {**base, "op": "delete", "id": "e", "if_exists": True},
+            {**base, "op": "delete", "id": "e"},
+        ],
+    )
+    assert reply.status == 200, reply
+    versions = [result["_version"] for result in reply.json["results"]]
+    assert versions == [1, 2, 3, 2, 3, 1, None, None, None]
+    assert notes.ids() == ["c", "s", "t", "u"]
+    assert notes.get("u").json["l"] == [2]
+    assert len(notes.project.events()) == 4 + 8
+
+
+def test_commits_over_the_same_documents_in_any_order_all_succeed(notes: Collection) -> None:
+    names = [f"d{n}" for n in range(8)]
+    notes.create([{"_id": name, "n": 0} for name in names])
+
+    def call(number: int) -> Reply:
+        order = names[::-1] if number % 2 else names[number % 8 :] + names[: number % 8]
+        writes: list[Any] = [
+            {"op": "update", "collection": "notes", "id": name, "update": {"$inc": {"n": 1}}}
+            for name in order
+        ]
+        # What is not there yet cannot be locked beforehand.
+        fresh = ["x", "y"] if number % 2 else ["y", "x"]
+        writes += [
+            {"op": "set", "collection": "notes", "id": name, "data": {"n": 0}} for name in fresh
+        ]
+        return commit(notes, writes)
+
+    replies = at_once(32, call)
+    assert {reply.status for reply in replies} == {200}, replies
+    assert [notes.get(name).json["n"] for name in names] == [32] * 8
+
+
+def test_transfers_keep_the_sum(notes: Collection) -> None:
+    notes.create([{"_id": f"a{n}", "n": 100} for n in range(4)])
+
+    def call(number: int) -> Reply:
+        one, other = f"a{number % 4}", f"a{(number + 1 + number % 3) % 4}"
+        return commit(
+            notes,
+            [
+                {"op": "update", "collection": "notes", "id": one, "update": {"$inc": {"n": -1}}},
+                {"op": "update", "collection": "notes", "id": other, "update": {"$inc": {"n": 1}}},
+            ],
+        )
+
+    replies = at_once(48, call)
+    assert {reply.status for reply in replies} == {200}
+    assert sum(notes.get(f"a{n}").json["n"] for n in range(4)) == 400
