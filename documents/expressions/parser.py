@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from baas.kernel.problems import Invalid
+from baas.kernel.problems import Invalid, Malformed
 from documents import values
 from documents.expressions import ast
 from documents.expressions.ast import Call, Constant, Node, Path
 from documents.expressions.problems import invalid, unsupported
 from documents.expressions.signatures import SIGNATURES, Named, Positional
+from documents.query import regexes
 
 MAX_NODES: Final = 2000
 MAX_DEPTH: Final = 100
@@ -271,6 +272,25 @@ def _sort_array(parser: Parser, argument: Any) -> Node:
     return ast.SortArray(parser.node(given["input"]), tuple(parsed))  # type: ignore[arg-type]
 
 
+def _regex(name: str) -> Callable[[Parser, Any], Node]:
+    def parse(parser: Parser, argument: Any) -> Node:
+        given = parser.fields(name, argument, ("input", "regex"), ("options",))
+        regex = parser.node(given["regex"])
+        options = parser.node(given.get("options"))
+        if not isinstance(regex, Constant) or not isinstance(options, Constant):
+            raise unsupported(f"{name} with a computed pattern", parser.where)
+        if regex.value is not None:
+            try:
+                pattern = regexes.parse(("input",), regex.value, options.value or "")
+            except Malformed as problem:
+                raise parser.invalid(problem.errors[0].detail) from problem
+            for_postgres = regexes.for_postgres if name == "$regexMatch" else regexes.with_groups
+            regex = Constant(for_postgres(pattern.pattern, pattern.options))
+        return Call(name, (parser.node(given["input"]), regex))
+
+    return parse
+
+
 SPECIAL: Final[dict[str, Callable[[Parser, Any], Node]]] = {
     "$literal": _literal,
     "$cond": _cond,
@@ -280,4 +300,5 @@ SPECIAL: Final[dict[str, Callable[[Parser, Any], Node]]] = {
     "$filter": _filter,
     "$reduce": _reduce,
     "$sortArray": _sort_array,
+    **{name: _regex(name) for name in ("$regexMatch", "$regexFind", "$regexFindAll")},
 }

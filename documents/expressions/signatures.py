@@ -33,7 +33,6 @@ _SOME: Final = Positional(1, UNBOUNDED)
 _DATE: Final = Named(("date",), ("timezone",), alone="date")
 _N: Final = Named(("n", "input"))
 _REPLACE: Final = Named(("input", "find", "replacement"))
-_REGEX: Final = Named(("input", "regex"), ("options",))
 _SHIFT: Final = Named(("startDate", "unit", "amount"), ("timezone",))
 
 _BY_SIGNATURE: Final[tuple[tuple[Signature, str], ...]] = (
@@ -58,7 +57,6 @@ _BY_SIGNATURE: Final[tuple[tuple[Signature, str], ...]] = (
     (Positional(2, 4), "$indexOfBytes $indexOfCP $indexOfArray"),
     (Named(("input",), ("chars",)), "$trim $ltrim $rtrim"),
     (_REPLACE, "$replaceOne $replaceAll"),
-    (_REGEX, "$regexMatch $regexFind $regexFindAll"),
     (_N, "$firstN $lastN $maxN $minN"),
     (Named(("inputs",), ("useLongestLength", "defaults")), "$zip"),
     (Named(("field",), ("input",), alone="field"), "$getField"),

@@ -13,9 +13,12 @@ from documents.expressions import (
     bindings,
     comparison,
     conditional,
+    conversion,
+    dates,
     numbers,
     objects,
     sets,
+    strings,
 )
 from documents.expressions.ast import Node
 from documents.expressions.code import Code
@@ -30,6 +33,9 @@ _OPERATORS: Final[Mapping[str, Operator]] = {
     **sets.OPERATORS,
     **objects.OPERATORS,
     **accumulators.OPERATORS,
+    **strings.OPERATORS,
+    **conversion.OPERATORS,
+    **dates.OPERATORS,
 }
 _NODES: Final[Mapping[type, Callable[[Compiler, Any], Code]]] = {
     ast.Switch: conditional.switch,

@@ -5,7 +5,22 @@ from pathlib import Path
 
 from django.db import migrations
 
-FAMILIES = ("values", "dates", "arithmetic", "arrays", "pipelines")
+FAMILIES = (
+    "values",
+    "strings",
+    "regexes",
+    "zones",
+    "dates",
+    "date_texts",
+    "calendar",
+    "conversion",
+    "arithmetic",
+    "arrays",
+    "sets",
+    "objects",
+    "accumulators",
+    "pipelines",
+)
 FORWARD = "\n".join(
     (Path(__file__).parent / "sql" / f"0004_{family}.sql").read_text() for family in FAMILIES
 )

@@ -67,8 +67,11 @@ def matcher(regex: Regex) -> Matcher:
 def for_postgres(pattern: str, options: str) -> str:
     """The text for PostgreSQL's `~`."""
     common = _common(pattern, options)
-    if common is not None:
-        return common.postgres
+    return common.postgres if common is not None else with_groups(pattern, options)
+
+
+def with_groups(pattern: str, options: str) -> str:
+    """The same with the groups of the pattern, for those who ask what they captured."""
     dot = "." if "s" in options else r"[^\n]"
     translated = "".join([_translated(token, dot) for token in _TOKEN.findall(pattern)])
     # w: ^ and $ at the lines' ends too; s: at the text's. Neither changes `.` and [^…].
