@@ -16,6 +16,7 @@ from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import Conflict, FieldError, Invalid, PreconditionFailed, TooLarge
 from documents import access, changes, checks, collections, refusals, values, wire, writing
 from documents.access import Caller
+from documents.capacity import room_for
 from documents.collections import Action, Collection
 from documents.rewriting import mismatch, require_readable, rewrite
 from documents.updates import Update
@@ -105,9 +106,10 @@ def create_many(caller: Caller, name: str, items: Sequence[Any]) -> list[Row]:
         ]
     )
     parameters = {"items": f"[{items_text}]", **event_params()}
-    return refusals.run(
-        collection, lambda: db.fetch_all(collection.statements.insert_many, parameters)
-    )
+    with room_for(collection, len(rows)):
+        return refusals.run(
+            collection, lambda: db.fetch_all(collection.statements.insert_many, parameters)
+        )
 
 
 def _new(

@@ -8,6 +8,7 @@ import orjson
 from baas.kernel import db
 from baas.kernel.events import after_commit, event_params
 from documents import refusals
+from documents.capacity import room_for
 from documents.collections import Collection
 from documents.wire import Row
 
@@ -17,13 +18,14 @@ MAX_TOGETHER: Final = 16 * 1024  # characters: longer documents go by themselves
 def insert(collection: Collection, new: dict[str, Any], *, has_own_id: bool) -> Row:
     """The stored row. `new` has id, doc (JSON text) and owner; the id is the caller's own, or new.
 
-    Raises as `refusals.run`.
+    Raises as `refusals.run`, Conflict `collection_full`.
     """
     parameters = new | event_params()
     statements = collection.statements
 
     def alone() -> Row | None:
-        return refusals.run(collection, lambda: db.fetch_one(statements.insert, parameters))
+        with room_for(collection, 1):
+            return refusals.run(collection, lambda: db.fetch_one(statements.insert, parameters))
 
     row = None
     # A new id meets no other writer.
