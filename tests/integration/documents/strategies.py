@@ -16,6 +16,13 @@ SCALARS = st.one_of(
     st.sampled_from([Decimal("0.5"), Decimal("1.0"), Decimal("-1.50"), 10**20, Decimal("0.1")]),
     st.sampled_from(["", "a", "b", "0", "1", "true", "é", "Z", "𝄞", "｡", "2024-01-01"]),
     DATES,
+    st.sampled_from(
+        [
+            {"$binary": {"base64": "", "subType": "00"}},
+            {"$binary": {"base64": "AAE=", "subType": "00"}},
+            {"$binary": {"base64": "AAE=", "subType": "04"}},
+        ]
+    ),
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
@@ -27,26 +34,110 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=3)
 FIELDS = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
 
-ORDERED = SCALARS
+TYPES = st.sampled_from(
+    ["double", "string", "object", "array", "binData", "objectId", "bool", "date", "null", "int",
+     "long", "decimal", "number", 1, 2, 3, 4, 16, -1]
+)  # fmt: skip
+# Of the kind that both PostgreSQL and RE2 understand.
+PATTERNS = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "$regex": st.sampled_from(
+                ["", "a", "^a", "^[ab]$", "é", "^tr.e$", "^0|1", "^2024-0+", "."]
+            )
+        }
+    ),
+    st.fixed_dictionaries({"$regex": st.sampled_from(["z", "^TRUE"]), "$options": st.just("i")}),
+)
+LISTED = st.lists(VALUES | PATTERNS, max_size=3)
+
+
+def conditions(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.fixed_dictionaries({"$not": inner}),
+        st.fixed_dictionaries({"$elemMatch": inner}),
+        st.fixed_dictionaries(
+            {"$elemMatch": st.dictionaries(FIELDS, VALUES | inner, min_size=0, max_size=2)}
+        ),
+        st.fixed_dictionaries(
+            {"$all": st.lists(st.fixed_dictionaries({"$elemMatch": inner}), max_size=2)}
+        ),
+        st.fixed_dictionaries(
+            {
+                "$elemMatch": st.fixed_dictionaries(
+                    {"$or": st.lists(st.dictionaries(FIELDS, inner, max_size=1), min_size=1)}
+                )
+            }
+        ),
+    )
+
+
 CONDITIONS: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
-        st.fixed_dictionaries({"$eq": VALUES}),
-        st.fixed_dictionaries({"$ne": VALUES}),
-        *[st.fixed_dictionaries({name: ORDERED}) for name in ("$gt", "$gte", "$lt", "$lte")],
-        st.fixed_dictionaries({"$in": st.lists(VALUES, max_size=3)}),
-        st.fixed_dictionaries({"$nin": st.lists(VALUES, max_size=3)}),
+        *[
+            st.fixed_dictionaries({name: VALUES})
+            for name in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
+        ],
+        *[st.fixed_dictionaries({name: LISTED}) for name in ("$in", "$nin", "$all")],
         st.fixed_dictionaries({"$exists": st.booleans()}),
+        st.fixed_dictionaries({"$type": TYPES | st.lists(TYPES, min_size=1, max_size=2)}),
+        st.fixed_dictionaries(
+            {"$mod": st.tuples(st.sampled_from([2, 3, -2]), st.integers(-2, 2)).map(list)}
+        ),
+        st.fixed_dictionaries({"$size": st.integers(0, 3)}),
+        PATTERNS,
     ),
-    lambda inner: st.fixed_dictionaries({"$not": inner}),
-    max_leaves=2,
+    conditions,
+    max_leaves=3,
 )
 SYSTEM = st.one_of(
-    st.tuples(st.just("_id"), st.sampled_from(["1", {"$gt": "2"}, {"$in": ["0", "3", 7]}, 1])),
+    st.tuples(
+        st.just("_id"),
+        st.sampled_from(
+            [
+                "1",
+                {"$gt": "2"},
+                {"$in": ["0", "3", 7]},
+                1,
+                {"$regex": "^[1-3]"},
+                {"$regex": "^1"},
+                {"$type": "string"},
+                {"$size": 1},
+                {"$elemMatch": {}},
+                {"$gt": []},
+                {"$all": ["1"]},
+            ]
+        ),
+    ),
     st.tuples(
         st.just("_owner"),
-        st.sampled_from([None, "u1", {"$ne": "u1"}, {"$gt": "u0"}, {"$in": [None]}]),
+        st.sampled_from(
+            [
+                None,
+                "u1",
+                {"$ne": "u1"},
+                {"$gt": "u0"},
+                {"$in": [None]},
+                {"$regex": "^u"},
+                {"$type": ["null", "int"]},
+                {"$type": "string"},
+            ]
+        ),
     ),
-    st.tuples(st.just("_version"), st.sampled_from([1, {"$gte": Decimal("1.5")}, "1", {"$ne": 2}])),
+    st.tuples(
+        st.just("_version"),
+        st.sampled_from(
+            [
+                1,
+                {"$gte": Decimal("1.5")},
+                "1",
+                {"$ne": 2},
+                {"$mod": [2, 0]},
+                {"$type": "int"},
+                {"$regex": "1"},
+            ]
+        ),
+    ),
     st.tuples(
         st.just("_createdAt"),
         st.sampled_from(
@@ -55,6 +146,9 @@ SYSTEM = st.one_of(
                 {"$lte": {"$date": "2024-01-01T00:00:02.500Z"}},
                 {"$exists": True},
                 {"$ne": 5},
+                {"$type": "date"},
+                {"$type": "object"},
+                {"$gt": {}},
             ]
         ),
     ),

@@ -67,13 +67,20 @@ def table_rows(known: set[str]) -> Rows:
     return Rows("d", is_table=True, scalars=frozenset(known))
 
 
-def fields_of(filter: Any) -> set[str]:
+def fields_of(filter: Any, above: str = "") -> set[str]:
+    """The paths that the filter names, those in `$elemMatch` from the document's root."""
     if isinstance(filter, list):
-        return {field for part in filter for field in fields_of(part)}
+        return {field for part in filter for field in fields_of(part, above)}
     if not isinstance(filter, dict):
         return set()
-    here = {key for key in filter if not key.startswith(("$", "_"))}
-    return here.union(*[fields_of(filter[key]) for key in ("$and", "$or", "$nor") if key in filter])
+    found = set()
+    for key, value in filter.items():
+        if key in ("$and", "$or", "$nor", "$elemMatch", "$all", "$not"):
+            found |= fields_of(value, above)
+        elif not key.startswith(("$", "_")):
+            field = f"{above}.{key}" if above else key
+            found |= {field} | fields_of(value, field)
+    return found
 
 
 @given(
@@ -97,11 +104,16 @@ def test_a_filter_finds_the_same_documents(
             continue
         matches = compile_predicate(node)
         expected = [document["_id"] for document in stored if matches(document)]
-        for known in (set(), scalars(documents, fields_of(filter))):
+        fields = fields_of(filter)
+        for rows_of in (
+            table_rows(set()),
+            table_rows(scalars(documents, fields)),
+            Rows("d", is_table=True, multikeys=frozenset(fields)),
+        ):
             parameters = Parameters()
-            statement = SELECT.format(to_sql(node, parameters, table_rows(known)), sql.SQL("_id"))
+            statement = SELECT.format(to_sql(node, parameters, rows_of), sql.SQL("_id"))
             rows = db.fetch_all(statement, parameters.values)
-            assert [row[0] for row in rows] == expected, (filter, known, documents)
+            assert [row[0] for row in rows] == expected, (filter, rows_of, documents)
         parameters = Parameters()
         statement = SELECT_MADE.format(
             root=table_rows(set()).root, condition=to_sql(node, parameters, Rows("m"))
