@@ -61,6 +61,7 @@ class Near:
     point: Vector
     least: float  # radians
     most: float  # radians, infinite when there is no limit
+    unit: float = 1.0  # what a caller calls a radian: metres for GeoJSON, itself for a pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class NearFlat:
     point: Flat
     least: float
     most: float
+    unit: float = 1.0
 
 
 Test: TypeAlias = (

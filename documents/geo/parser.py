@@ -123,7 +123,7 @@ def near(
         found = _geometry(name, point)
         if len(found) != 1 or not isinstance(found[0], Point) or point.get("type") != "Point":
             _wrong(name, "$geometry is a Point")
-        return Near(found[0].at, least / EARTH_M, most / EARTH_M)
+        return Near(found[0].at, least / EARTH_M, most / EARTH_M, EARTH_M)
     pair = _point(name, point)
     if is_flat:
         return NearFlat(pair, least, most)

@@ -851,6 +851,38 @@ BEGIN
     END LOOP;
     RETURN false;
 END $$;
+-- The value at the path (or in an array there) that is nearest to a point of the plane (flat) or
+-- of the sphere.
+CREATE FUNCTION documents_geo_nearest(doc jsonb, path text[], q float8[], flat boolean)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    e jsonb;
+    found jsonb;
+    distance float8;
+    least float8;
+BEGIN
+    FOR v IN SELECT documents_reach(doc, path) LOOP
+        FOR e IN SELECT v UNION ALL SELECT jsonb_array_elements(
+            CASE WHEN jsonb_typeof(v) = 'array' THEN v ELSE '[]' END
+        ) LOOP
+            CONTINUE WHEN jsonb_typeof(e -> 0) <> 'number'; -- an array of places
+            IF flat THEN
+                distance := documents_flat_distance(
+                    documents_flat_at(jsonb_build_object('v', e), '{v}'), q);
+            ELSE
+                distance := documents_geo_distance(documents_geo(e), q);
+            END IF;
+            IF distance < least OR least IS NULL AND distance IS NOT NULL THEN
+                least := distance;
+                found := e;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN found;
+END $$;
 """
 
 # Only where the extension `cube` can be had. An index is built and a dump is loaded without the
@@ -893,6 +925,7 @@ _NINE = "float8, float8, float8, float8, float8, float8, float8, float8, float8"
 BACKWARD = f"""
 DROP FUNCTION IF EXISTS documents_geo_box(jsonb, text[]);
 DROP FUNCTION documents_geo_setup();
+DROP FUNCTION documents_geo_nearest(jsonb, text[], float8[], boolean);
 DROP FUNCTION documents_flat_in_polygon(float8[], float8[]);
 DROP FUNCTION documents_flat_distance(float8[], float8[]);
 DROP FUNCTION documents_flat_in_box(float8[], float8[]);

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from baas.kernel import db
 from baas.kernel.problems import Problem
-from documents.geo import geometry, parser, predicate, to_sql
+from documents.geo import geometry, parser, predicate, stage, to_sql
 from documents.geo.ast import Geo
 from documents.query import Parameters, Rows
 
@@ -145,6 +145,32 @@ def test_a_geo_operator_finds_the_same_documents(
                 sql.SQL("SELECT n FROM g WHERE {} ORDER BY n").format(condition), parameters.values
             )
             assert [row[0] for row in rows] == expected, (given_operators, known, documents)
+
+
+@pytest.mark.parametrize(
+    ("spec", "metres", "nearest"),
+    [
+        ({"near": {"type": "Point", "coordinates": [0, 1]}}, 111_318.8, [0, 2]),
+        ({"near": [0, 1], "spherical": True}, 0.0174533, [0, 2]),
+        ({"near": [0, 1]}, 1.0, [0, 2]),
+    ],
+)
+def test_the_stage_has_distance_and_place_as_values(
+    table: None, spec: dict[str, Any], metres: float, nearest: list[int]
+) -> None:
+    test = stage.parse_near(spec)
+    rows, path, point = Rows("g"), ("a",), sql.SQL("%(p)s::float8[]")
+    db.execute("TRUNCATE g")
+    db.execute("INSERT INTO g VALUES (1, %s)", (json.dumps({"a": [[0, 9], nearest, 7]}),))
+    found = db.fetch_one(
+        sql.SQL("SELECT {}::text, {}::text FROM g").format(
+            stage.distance(rows, path, test, point, 2), stage.location(rows, path, test, point)
+        ),
+        {"p": to_sql.point_of(test)},
+    )
+    assert found is not None
+    assert float(found[0]) == pytest.approx(2 * metres, rel=1e-4)
+    assert json.loads(found[1]) == nearest
 
 
 @given(values=st.lists(VALUES, min_size=1, max_size=12))
