@@ -73,9 +73,13 @@ def _joins(collection: Collection, write: dict[str, Any]) -> bool:
 
 def _all(statement: bytes, items: Sequence[dict[str, Any]]) -> list[Row | None]:
     """The row of each item, None for one that was not written."""
-    rows = {row[0]: row for row in db.fetch_all(statement, {"items": _text(items)})}
-    # Of two writes to one document the first may be done: the row is not the second's.
-    return [rows.pop(item["id"], None) for item in items]
+    # Of two writes to one document only the first is done: PostgreSQL would choose one of them, and
+    # nobody could tell whose row came back.
+    firsts: dict[str, dict[str, Any]] = {}
+    for item in items:
+        firsts.setdefault(item["id"], item)
+    rows = {row[0]: row for row in db.fetch_all(statement, {"items": _text([*firsts.values()])})}
+    return [rows.get(item["id"]) if firsts[item["id"]] is item else None for item in items]
 
 
 def _text(items: Sequence[dict[str, Any]]) -> str:
