@@ -1,8 +1,8 @@
 """What several threads ask of the database at the same moment, done in one statement.
 
 A commit waits for the disk, and each round trip wakes two processes: under load that costs more
-than the work. So while one thread's statement runs, the others that want the same line up; when it
-is done, the first of them runs one statement for all. Who comes alone does not wait for anybody.
+than the work. So while statements run, the others that want the same line up; when one is done, the
+first in the line runs one statement for all. Who comes alone does not wait for anybody.
 """
 
 from collections import deque
@@ -13,6 +13,8 @@ from typing import Final, Generic, TypeVar
 import psycopg
 
 MAX: Final = 100  # members of a group
+# Statements at a time: while one waits for the disk the next ones work.
+LANES: Final = 2
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -44,7 +46,7 @@ class Together(Generic[Item, Answer]):
     def __init__(self) -> None:
         self._lock = Lock()
         self._line: deque[_Member[Item, Answer]] = deque()
-        self._is_busy = False
+        self._running = 0
 
     def run(
         self,
@@ -60,10 +62,11 @@ class Together(Generic[Item, Answer]):
         """
         mine = _Member[Item, Answer](item)
         with self._lock:
-            waits = self._is_busy
+            waits = self._running == LANES
             if waits:
                 self._line.append(mine)
-            self._is_busy = True
+            else:
+                self._running += 1
         if waits:
             mine.turn.acquire()
             if mine.is_done:
@@ -91,7 +94,7 @@ class Together(Generic[Item, Answer]):
             if self._line:
                 self._line.popleft().turn.release()
             else:
-                self._is_busy = False
+                self._running -= 1
 
 
 def _answer(
