@@ -2,7 +2,9 @@
 
 from documents import collections
 from documents.access import Caller, closed, readable_rows
+from documents.geo.near import near_of
 from documents.query import parser, sort
+from documents.query.problems import invalid_query
 from realtime.access import Access, access
 from realtime.frames import Subscribe
 from realtime.queries import LiveQuery, filter_key
@@ -18,6 +20,8 @@ def resolve(caller: Caller, frame: Subscribe) -> LiveQuery:
     """
     collections.check_name(frame.collection)
     filter_ = parser.parse(frame.filter)
+    if near_of(filter_) is not None and not frame.sort:
+        raise invalid_query("a live query with $near needs a sort: it is not kept by distance")
     order = sort.parse(frame.sort)
     found = collections.find(caller.project.id, frame.collection)
     return LiveQuery(

@@ -1,7 +1,7 @@
 """Back end one: a geo test as a Python function of a document."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from documents.geo import flat, geometry, relations
 from documents.geo.ast import (
@@ -20,6 +20,10 @@ from documents.geo.ast import (
 from documents.geo.geometry import Geometry
 from documents.geo.vectors import Vector
 from documents.query import paths
+from documents.query.problems import invalid_query
+
+# About a second of comparing: the database may take as long as a statement, live queries may not.
+_MAX_PAIRS: Final = 200_000
 
 
 def compile_geo(geo: Geo) -> Callable[[Any], bool]:
@@ -32,11 +36,11 @@ def _compile(test: Test) -> Callable[[Iterable[Any]], bool]:
     """The test of all values that a path reaches."""
     match test:
         case Within(region):
-            return _on_earth(lambda g: relations.within(g, region))
+            return _on_earth(lambda g: relations.within(_bounded(g, region), region))
         case WithinCap(centre, radius):
             return _on_earth(lambda g: relations.within_cap(g, centre, radius))
         case Intersects(other):
-            return _on_earth(lambda g: relations.intersects(g, other))
+            return _on_earth(lambda g: relations.intersects(_bounded(g, other), other))
         case Near(point, least, most):
             # The nearest counts when there are several.
             return lambda values: _between(least, _distance(values, point), most)
@@ -49,6 +53,13 @@ def _compile(test: Test) -> Callable[[Iterable[Any]], bool]:
         case NearFlat(pair, least, most):
             return lambda values: _between(least, _flat_distance(values, pair), most)
     assert_never(test)
+
+
+def _bounded(found: Geometry, other: Geometry) -> Geometry:
+    """The geometry of a document. Raises Malformed when to compare the two takes too long here."""
+    if geometry.size(found) * geometry.size(other) > _MAX_PAIRS:
+        raise invalid_query("a document's geometry is too large to be compared with this one")
+    return found
 
 
 def _between(least: float, distance: float | None, most: float) -> bool:

@@ -14,6 +14,7 @@ from baas.kernel import db
 from baas.kernel.problems import Problem
 from documents.geo import geometry, parser, predicate, stage, to_sql
 from documents.geo.ast import Geo
+from documents.geo.simple import is_simple
 from documents.query import Parameters, Rows
 
 # On a coarse grid corners meet corners and edges lie on edges; off it, nothing does.
@@ -106,6 +107,17 @@ def parsed(operators: dict[str, Any], path: tuple[str, ...]) -> Geo | None:
         return None
 
 
+def is_sound(value: Any) -> bool:
+    """Whether all polygons in a value are simple."""
+    if isinstance(value, list):
+        return all(map(is_sound, value))
+    try:
+        read = geometry.read(value)
+    except ValueError:
+        return True
+    return all(is_simple(part) for part in read if isinstance(part, geometry.Polygon))
+
+
 @given(
     values=st.lists(VALUES, min_size=1, max_size=6),
     operators=st.lists(OPERATORS, min_size=1, max_size=8),
@@ -134,7 +146,9 @@ def test_a_geo_operator_finds_the_same_documents(
             continue
         passes = predicate.compile_geo(geo)
         expected = [place for place, document in enumerate(documents, 1) if passes(document)]
-        for known in (frozenset[str](), frozenset([".".join(path)])):
+        # An index has no place for a polygon that is none: there it may be missing.
+        indexed = [frozenset([".".join(path)])] if all(map(is_sound, values)) else []
+        for known in (frozenset[str](), *indexed):
             parameters = Parameters()
             condition = to_sql.condition(
                 geo,

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from documents.geo import geometry, relations
-from documents.geo.ast import Within, WithinBox, WithinCap
+from baas.kernel.problems import Malformed
+from documents.geo import geometry, predicate, relations
+from documents.geo.ast import Geo, Within, WithinBox, WithinCap
 from documents.geo.cover import cover
 from documents.geo.geometry import Polygon, area, read
 from documents.geo.regions import side_of_polygon
@@ -344,6 +345,15 @@ def test_what_is_no_geometry_is_refused(wrong: Any) -> None:
         read(wrong)
 
 
+def test_one_document_cannot_keep_a_live_query_busy() -> None:
+    lines = {"type": "MultiPoint", "coordinates": [[n / 1000, 0] for n in range(3000)]}
+    region = read(polygon(*[[[n / 4, 5 + n % 2] for n in range(100)] + [[25, -9], [0, 5]]]))
+    passes = predicate.compile_geo(Geo(("at",), Within(region)))
+    assert passes({"at": point(5, 4)})
+    with pytest.raises(Malformed, match="too large"):
+        passes({"at": lines})
+
+
 def test_a_polygon_whose_edges_cross_is_not_simple() -> None:
     (bow_tie,) = read(polygon([[0, 0], [10, 10], [10, 0], [0, 10.5], [0, 0]]))
     (square,) = read(SQUARE)
@@ -354,3 +364,9 @@ def test_a_polygon_whose_edges_cross_is_not_simple() -> None:
     assert not is_simple(bow_tie)
     assert is_simple(square)
     assert not is_simple(far_hole)
+    (spike,) = read(polygon([[0, 0], [10, 0], [10, 20], [10, 10], [0, 0]]))
+    assert isinstance(spike, Polygon)
+    assert not is_simple(spike)
+    (touching,) = read(polygon(SQUARE["coordinates"][0], [[0, 5], [2, 4], [2, 6], [0, 5]]))
+    assert isinstance(touching, Polygon)
+    assert is_simple(touching)
