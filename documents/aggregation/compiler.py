@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from psycopg import sql
+
 from documents import query
 from documents.aggregation import ast, buckets, facets, fields, grouping, joining, unwinding
 from documents.aggregation.ast import Limit, Match, Skip, SortBy, Stage
@@ -19,7 +21,15 @@ def compile_stages(context: Context, stages: Sequence[Stage], block: Block) -> B
 
 def _match(context: Context, stage: Match, block: Block) -> Block:
     block = flat(context, block)
-    condition = query.to_sql(stage.filter, context.statement.parameters, block.rows)
+    conditions = [sql.SQL("({})").format(condition) for condition in block.where]
+    condition = query.to_sql(
+        stage.filter,
+        context.statement.parameters,
+        block.rows,
+        variables=context.variables,
+        # An `$expr` that fails would tell something about a row that the caller may not read.
+        readable=sql.SQL(" AND ").join(conditions) if conditions else None,
+    )
     return replace(block, where=(*block.where, condition))
 
 

@@ -80,17 +80,18 @@ def put(context: Context, block: Block, values: Sequence[tuple[Path, Column]]) -
     for (head, *rest), value in values:
         if rest:
             whole = made[head].sql if head in made else block.rows.field(head)
-            inside = _set_inside(whole, tuple(rest), value.sql)
+            inside = set_inside(whole, tuple(rest), value.sql)
             made[head] = Column(head, inside, may_miss=False)
         else:
             made[head] = Column(head, value.sql, value.may_miss)
     return extended(context, block, list(made.values()))
 
 
-def _set_inside(whole: sql.Composable, path: Path, value: sql.Composable) -> sql.Composable:
+def set_inside(whole: sql.Composable, path: Path, value: sql.Composable) -> sql.Composable:
+    """The value with a field inside of it set; what is no object on the way becomes one."""
     if len(path) > 1:
         below = sql.SQL("({} -> {})").format(whole, columns.literal(path[0]))
-        value = _set_inside(below, path[1:], value)
+        value = set_inside(below, path[1:], value)
     return sql.SQL("jsonb_set_lax(documents_as_object({}), {}, {}, true, 'delete_key')").format(
         whole, columns.path_array(path[:1]), value
     )

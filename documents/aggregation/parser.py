@@ -173,7 +173,7 @@ class _Parser:
 def _filter(argument: Any, place: _Place) -> query.Node:
     if not isinstance(argument, dict):
         raise invalid("it takes a filter", "$match")
-    return query.parse(argument)
+    return query.parse(argument, variables=place.variables)
 
 
 def _field(value: Any, where: str) -> Path:

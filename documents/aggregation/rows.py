@@ -112,7 +112,8 @@ def _without_missing(fields: list[Column]) -> sql.Composable:
         sql.SQL("({}, {})").format(columns.literal(column.name), column.sql) for column in fields
     ]
     return sql.SQL(
-        "(SELECT coalesce(jsonb_object_agg_strict(k, v), '{{}}') FROM (VALUES {}) AS made(k, v))"
+        "(SELECT coalesce(jsonb_object_agg(k, v), '{{}}')"
+        " FROM (VALUES {}) AS made(k, v) WHERE v IS NOT NULL)"
     ).format(_list(pairs))
 
 

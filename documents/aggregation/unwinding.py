@@ -7,7 +7,7 @@ from psycopg import sql
 
 from documents.aggregation.ast import Unwind
 from documents.aggregation.block import Block, Closing, Context, Term, as_values, carried
-from documents.aggregation.fields import put
+from documents.aggregation.fields import put, set_inside
 from documents.aggregation.rows import Column, over
 from documents.query import columns
 
@@ -23,6 +23,9 @@ _ELEMENTS_AND_NULL: Final[LiteralString] = (
 _INDEX: Final[LiteralString] = (
     "CASE WHEN jsonb_typeof({array}) = 'array' AND {place} IS NOT NULL"
     " THEN to_jsonb({place} - 1) ELSE 'null' END"
+)
+_IN_PLACE: Final[LiteralString] = (
+    "CASE WHEN jsonb_typeof({array}) = 'array' THEN {inside} ELSE {whole} END"
 )
 _JOIN: Final[LiteralString] = (
     "{source} {kind} JOIN LATERAL jsonb_array_elements({elements}) WITH ORDINALITY AS {alias}(v, n)"
@@ -55,9 +58,16 @@ def unwind(context: Context, stage: Unwind, block: Block) -> Block:
     )
     block = replace(block, source=source, ties=(*block.ties, Term(place)))
     element = Column(head, value, may_miss=stage.keeps_empty)
+    if rest:
+        # What is no array stays where it is, and what is missing makes no objects on its way.
+        whole = block.rows.field(head)
+        inside = sql.SQL(_IN_PLACE).format(
+            array=array, whole=whole, inside=set_inside(whole, tuple(rest), value)
+        )
+        element = Column(head, inside)
     if stage.index is None and not rest:
         return replace(block, rows=over(block.rows, [element]))
-    fields = [(stage.path, element)]
+    fields = [(stage.path[:1], element)]
     if stage.index is not None:
         index = sql.SQL(_INDEX).format(array=array, place=place)
         fields.append((stage.index, Column("", index, may_miss=False)))
