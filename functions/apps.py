@@ -11,6 +11,7 @@ class FunctionsConfig(AppConfig):
         from documents import expiry
         from documents.indexes import builder
         from documents.transactions import store as transactions
+        from documents.transfer import progress as imports
         from functions import hosting, removal
         from functions.events import housekeeping
         from functions.events.metrics import Ledger
@@ -22,6 +23,7 @@ class FunctionsConfig(AppConfig):
         housekeeping.register("ended sessions", sessions.sweep)
         housekeeping.register("failed sign-ins", lockout.sweep)
         housekeeping.register("expired transactions", transactions.sweep)
+        housekeeping.register("old imports", imports.sweep)
         housekeeping.register("bytes without an object", sweeps.start)
         housekeeping.register("expired documents", expiry.sweep, every_minute=True)
         housekeeping.register("indexes to build", builder.sweep, every_minute=True)

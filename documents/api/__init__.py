@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from documents.api import aggregation, documents, transactions, writes
+from documents.api import aggregation, documents, transactions, transfer, writes
 from documents.api.request import HANDLERS
 
 _HANDLERS = frozenset(HANDLERS.values())
@@ -11,5 +11,6 @@ _ROUTES = [
     *aggregation.ROUTES,
     *writes.ROUTES,
     *transactions.ROUTES,
+    *transfer.ROUTES,
 ]
 ROUTES = [replace(route, transactional=route.handler in _HANDLERS) for route in _ROUTES]

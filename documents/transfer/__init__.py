@@ -1,0 +1,1 @@
+"""Import and export: streams of documents of any length, in constant memory."""
