@@ -160,7 +160,9 @@ class Plan:
     condition: Condition
     select: bytes
     count: bytes
-    where: bytes
+    where: bytes  # for callers who may read every row
+    safe: bytes  # `where` without what may fail
+    risky: bytes | None
     order_by: bytes
 
 
@@ -178,6 +180,8 @@ def plan_of(collection: Collection, filter: Node, order: Sort) -> Plan:
             collection.statements.select.as_bytes(connection),
             collection.statements.count.as_bytes(connection),
             condition.sql.as_bytes(connection),
+            condition.safe.as_bytes(connection),
+            condition.risky.as_bytes(connection) if condition.risky else None,
             b" ORDER BY " + sort.order_by(order, rows).as_bytes(connection),
         )
         if len(plan.where) + len(plan.order_by) <= MAX_KEPT:
@@ -190,7 +194,11 @@ def plan_of(collection: Collection, filter: Node, order: Sort) -> Plan:
 def where(plan: Plan, readable: RowFilter) -> bytes:
     if not readable.text:
         return b" WHERE " + plan.where
-    return b" WHERE (" + readable.text + b") AND " + plan.where
+    if plan.risky is None:
+        return b" WHERE (" + readable.text + b") AND " + plan.where
+    # A failure would tell something about a row that the caller may not read.
+    guarded = b"CASE WHEN " + readable.text + b" THEN " + plan.risky + b" ELSE false END"
+    return b" WHERE (" + readable.text + b") AND " + plan.safe + b" AND " + guarded
 
 
 def count(caller: Caller, name: str, filter: Node) -> int:

@@ -108,10 +108,15 @@ def _distances(caller: Caller, collection: Collection, wanted: Nearest) -> dict[
     )
     select = sql.SQL(
         "SELECT d._id, {} AS distance FROM {} AS d WHERE {} IS NOT NULL AND {}"
-    ).format(distance, collection.table, vector, condition.sql)
+    ).format(distance, collection.table, vector, condition.safe)
     text = select.as_bytes(db.raw())
     if readable.text:
         text += b" AND (" + readable.text + b")"
+    if condition.risky is not None:
+        # Evaluated for rows only that the caller may read: see Condition.
+        risky = condition.risky.as_bytes(db.raw())
+        text += b" AND CASE WHEN " + (readable.text or b"true") + b" THEN " + risky
+        text += b" ELSE false END"
     parameters = {**condition.bind(wanted.filter), **readable.parameters, "near": wanted.vector}
     by_index = sql.SQL(" ORDER BY {}").format(distance).as_bytes(db.raw())
     limit = b" LIMIT %d" % wanted.limit

@@ -5,7 +5,7 @@ of each filter. The values are numbered by the leaves that they come from, in th
 `leaves` lists them and the compiler meets them.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from decimal import Decimal
 from typing import Any, Literal, LiteralString, TypeAlias
 
@@ -112,6 +112,25 @@ def leaves(node: Node, found: list[Any]) -> None:
             found.append(node)
         case Exists() | Type() | Expr() | Implied():
             pass
+
+
+def conjuncts(node: Node) -> Iterator[Node]:
+    """The conditions that all have to hold, in the order of their leaves."""
+    if isinstance(node, And):
+        for part in node.parts:
+            yield from conjuncts(part)
+    else:
+        yield node
+
+
+def can_fail(node: Node) -> bool:
+    """Whether it depends on the row if evaluating the filter is an error."""
+    match node:
+        case And(parts) | Or(parts):
+            return any(map(can_fail, parts))
+        case Not(part) | ElemMatch(_, part, _):
+            return can_fail(part)
+    return isinstance(node, Expr)
 
 
 def itself(value: Any) -> Any:

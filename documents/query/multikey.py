@@ -11,8 +11,8 @@ from typing import Any
 from psycopg import sql
 
 from documents.query import columns, order, paths
-from documents.query.ast import And, Compare, ElemMatch, Node, Path
-from documents.query.leaves import leaves
+from documents.query.ast import Compare, ElemMatch, Node, Path
+from documents.query.leaves import conjuncts, leaves
 from documents.query.rows import Rows
 
 
@@ -36,19 +36,11 @@ def narrowed(
 def equalities(node: ElemMatch, first: int) -> Iterator[tuple[int, Path]]:
     """What a matching element must equal: the numbers of the leaves, and the paths of their values
     in the document. `first` is the number of the first leaf of the condition."""
-    for part in _parts(node.part):
+    for part in conjuncts(node.part):
         match part:
             case Compare(path, "eq", value) if value is not None and not paths.has_index(path):
                 yield first, node.path + path
         first += _count(part)
-
-
-def _parts(node: Node) -> Iterator[Node]:
-    if isinstance(node, And):
-        for part in node.parts:
-            yield from _parts(part)
-    else:
-        yield node
 
 
 def _count(node: Node) -> int:

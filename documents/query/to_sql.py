@@ -10,14 +10,16 @@ multikey index (`Rows.multikeys`) beside the exact test. System fields of a tabl
 through a test of each value that it reaches (`reached`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final, LiteralString
 
 from psycopg import sql
+from psycopg.sql import Composable
 
 from documents import expressions
-from documents.expressions import Scope
+from documents.expressions.scope import Scope
 from documents.geo import to_sql as geo
 from documents.geo.ast import Geo
 from documents.query import (
@@ -51,7 +53,17 @@ from documents.query.ast import (
 )
 from documents.query.fragments import FALSE, TRUE, join, placeholder
 from documents.query.indexed import sort_text
-from documents.query.leaves import Kind, Make, after, itself, kind, leaves, shape
+from documents.query.leaves import (
+    Kind,
+    Make,
+    after,
+    can_fail,
+    conjuncts,
+    itself,
+    kind,
+    leaves,
+    shape,
+)
 from documents.query.rows import Rows
 from documents.query.text import Text
 
@@ -59,7 +71,7 @@ __all__ = ["Condition", "Parameters", "compile_condition", "shape", "sort_text",
 
 # What jsonpath compares as we do, on any path.
 _PLAIN: Final[frozenset[Kind]] = frozenset({"null", "boolean", "number", "string", "date"})
-_NO_VARIABLES: Final[dict[str, sql.Composable]] = {}
+_NO_VARIABLES: Final[Mapping[str, Composable]] = {}
 
 
 class Parameters:
@@ -69,7 +81,7 @@ class Parameters:
         self.values: dict[str, Any] = {}
         self.prefix = prefix
 
-    def add(self, value: Any, cast: LiteralString) -> sql.Composable:
+    def add(self, value: Any, cast: LiteralString) -> Composable:
         name = f"{self.prefix}{len(self.values)}"
         self.values[name] = value
         return placeholder(name, cast)
@@ -79,9 +91,25 @@ class Parameters:
 class Condition:
     """A compiled filter: good for every filter of the same `shape`."""
 
-    sql: sql.Composable
+    safe: Composable
+    # What may fail (`$expr`), which tells something about the row: to be evaluated only for rows
+    # that the caller may read. SQL chooses the order of ANDs, so use `guarded` beside a rule.
+    risky: Composable | None
     # parameter, the number of the leaf whose value it is made of, and how
     sources: tuple[tuple[str, int, Make], ...]
+
+    @property
+    def sql(self) -> Composable:
+        """The whole condition, for callers who may read every row."""
+        return self.safe if self.risky is None else join(" AND ", [self.safe, self.risky], TRUE)
+
+    def guarded(self, readable: Composable) -> Composable:
+        """The whole condition, for rows that fulfil `readable`, which must stand beside it."""
+        if self.risky is None:
+            return self.safe
+        return sql.SQL("({} AND CASE WHEN {} THEN {} ELSE false END)").format(
+            self.safe, readable, self.risky
+        )
 
     def bind(self, node: Node) -> dict[str, Any]:
         """The parameters for a filter of that shape."""
@@ -94,15 +122,19 @@ def to_sql(
     node: Node,
     parameters: Parameters,
     rows: Rows,
-    variables: dict[str, sql.Composable] = _NO_VARIABLES,
-) -> sql.Composable:
+    *,
+    variables: Mapping[str, Composable] = _NO_VARIABLES,
+    readable: Composable | None = None,
+) -> Composable:
     """The condition that picks rows; its values go into `parameters`.
 
-    `variables` are what `$expr` may read beyond the rows. Raises Malformed.
+    `variables` are what `$expr` may read beyond the rows. Where not every row may be read,
+    `readable` says which, and stands beside the condition. Raises Malformed.
     """
-    condition = compile_condition(node, rows, parameters.prefix, len(parameters.values), variables)
+    first = len(parameters.values)
+    condition = compile_condition(node, rows, parameters.prefix, first, variables)
     parameters.values.update(condition.bind(node))
-    return condition.sql
+    return condition.sql if readable is None else condition.guarded(readable)
 
 
 def compile_condition(
@@ -110,35 +142,42 @@ def compile_condition(
     rows: Rows,
     prefix: str = "q",
     first: int = 0,
-    variables: dict[str, sql.Composable] = _NO_VARIABLES,
+    variables: Mapping[str, Composable] = _NO_VARIABLES,
 ) -> Condition:
     """As `to_sql`, without the values: keep it under `shape(node)`.
 
     Its parameters are named `prefix` and a number from `first`.
     """
     compiler = _Compiler(variables, prefix, first)
-    composed = compiler.node(node, rows)
-    return Condition(join(" AND ", [composed, *compiler.checks], TRUE), tuple(compiler.sources))
+    safe: list[Composable] = []
+    risky: list[Composable] = []
+    for part in conjuncts(node):
+        (risky if can_fail(part) else safe).append(compiler.node(part, rows))
+    return Condition(
+        join(" AND ", [*safe, *compiler.checks], TRUE),
+        join(" AND ", risky, TRUE) if risky else None,
+        tuple(compiler.sources),
+    )
 
 
 class _Compiler:
-    def __init__(self, variables: dict[str, sql.Composable], prefix: str, first: int) -> None:
+    def __init__(self, variables: Mapping[str, Composable], prefix: str, first: int) -> None:
         self.sources: list[tuple[str, int, Make]] = []
         # True whatever the row is, or an error: PostgreSQL evaluates them before any row.
-        self.checks: list[sql.Composable] = []
+        self.checks: list[Composable] = []
         self._variables = variables
         self._prefix = prefix
         self._first = first
         self._leaf = -1  # which leaf is being compiled
         self._aliases = 0
 
-    def _add(self, make: Make, cast: LiteralString) -> sql.Composable:
+    def _add(self, make: Make, cast: LiteralString) -> Composable:
         """A parameter that is made from the value of the present leaf."""
         name = f"{self._prefix}{self._first + len(self.sources)}"
         self.sources.append((name, self._leaf, make))
         return placeholder(name, cast)
 
-    def node(self, node: Node, rows: Rows) -> sql.Composable:
+    def node(self, node: Node, rows: Rows) -> Composable:
         match node:
             case And(parts):
                 return join(" AND ", [self.node(part, rows) for part in parts], TRUE)
@@ -161,7 +200,7 @@ class _Compiler:
 
     def _with_value(
         self, node: Compare | In | Regex | Mod | Size | Geo | Text, rows: Rows
-    ) -> sql.Composable:
+    ) -> Composable:
         match node:
             case Compare(path, op, value):
                 exact = self._compare(path, op, kind(value), rows, itself)
@@ -191,12 +230,10 @@ class _Compiler:
             case Text():
                 return text.to_sql(node, rows, self._add)
 
-    def _compare(
-        self, path: Path, op: Operator, kind: Kind, rows: Rows, pick: Make
-    ) -> sql.Composable:
+    def _compare(self, path: Path, op: Operator, kind: Kind, rows: Rows, pick: Make) -> Composable:
         """`pick` takes the value from the leaf's."""
 
-        def add(make: Make, cast: LiteralString) -> sql.Composable:
+        def add(make: Make, cast: LiteralString) -> Composable:
             return self._add(after(pick, make), cast)
 
         if system.has(rows, path):
@@ -207,7 +244,7 @@ class _Compiler:
             return jsonpaths.compare(rows, path, op, kind, add)
         return reached.compare(rows, path, op, kind, add)
 
-    def _in(self, path: Path, kinds: list[Kind], rows: Rows) -> sql.Composable:
+    def _in(self, path: Path, kinds: list[Kind], rows: Rows) -> Composable:
         if not kinds:
             return FALSE
         if path == ("_id",) and system.has(rows, path):
@@ -220,7 +257,7 @@ class _Compiler:
         ]
         return join(" OR ", parts, FALSE)
 
-    def _regex(self, node: Regex, rows: Rows) -> sql.Composable:
+    def _regex(self, node: Regex, rows: Rows) -> Composable:
         pattern = self._add(
             lambda regex: regexes.for_postgres(regex.pattern, regex.options), "text"
         )
@@ -234,7 +271,7 @@ class _Compiler:
             return sql.SQL("({} AND {})").format(indexed.begins(rows, node.path, self._add), exact)
         return exact
 
-    def _element(self, node: ElemMatch, rows: Rows) -> sql.Composable:
+    def _element(self, node: ElemMatch, rows: Rows) -> Composable:
         self._aliases += 1
         alias = f"e{self._aliases}"
         first = self._leaf + 1
@@ -249,7 +286,7 @@ class _Compiler:
         return found
 
 
-def _exists(path: Path, rows: Rows) -> sql.Composable:
+def _exists(path: Path, rows: Rows) -> Composable:
     if not path or system.has(rows, path):
         return TRUE
     if len(path) == 1:
