@@ -221,15 +221,93 @@ def test_documents_match_the_schema_on_every_path(notes: Collection) -> None:
     assert notes.create({"_id": "a", "title": "ok", "n": 3}).status == 201
     before = notes.project.events()
     for reply, field in (
-        (notes.create({"n": 1}), ""),
+        (notes.create({"n": 1}), "title"),
         (notes.create({"title": "too long"}), "title"),
-        (notes.create({"title": "ok", "items": [{"k": 1}, {}]}), "items[1]"),
+        (notes.create({"title": "ok", "items": [{"k": 1}, {}]}), "items[1].k"),
         (notes.create({"title": "ok", "n": 1.5}), "n"),
         (notes.put("a", {"title": 5}), "title"),
-        (notes.patch("a", {"title": None}), ""),
-        (notes.patch("a", {"$set": {"other": 1}}), ""),
+        (notes.patch("a", {"title": None}), "title"),
+        (notes.patch("a", {"$set": {"other": 1}}), "other"),
         (notes.create([{"title": "ok"}, {"title": 5}]), "[1].title"),
     ):
         assert (reply.status, reply.code) == (422, "schema_violation"), reply
         assert reply.json["errors"][0]["field"] == field
     assert notes.project.events() == before
+
+
+def test_a_changed_schema_leaves_stored_documents_alone(notes: Collection) -> None:
+    notes.create({"_id": "a", "n": 1})
+    assert notes.declare(schema=SCHEMA).status == 200
+    assert notes.get("a").status == 200
+    assert notes.patch("a", {"n": 2}).code == "schema_violation"
+    assert notes.patch("a", {"n": 2, "title": "now"}).status == 200
+
+
+def test_a_collection_gets_another_name(notes: Collection) -> None:
+    notes.declare(
+        rules={"read": "public"},
+        indexes=[{"fields": ["n"], "unique": True}, {"fields": ["t"], "type": "text"}],
+        ttl_field="at",
+    )
+    notes.create([{"_id": "a", "n": 1, "t": "words"}, {"_id": "b", "n": 2}])
+    path, key = f"{notes.project.path}/collections/notes", notes.project.secret_key
+    assert notes.get("a").status == 200  # cached
+    before = notes.project.events()
+    reply = notes.client.post(f"{path}:rename", {"to": "Renamed-1"}, token=key)
+    assert (reply.status, reply.json["name"], len(reply.json["indexes"])) == (200, "Renamed-1", 2)
+    assert notes.get("a").code == "document_not_found"
+    renamed = Collection(notes.client, notes.project, "Renamed-1")
+    assert renamed.get("a", None).status == 200
+    assert renamed.ids(filter={"$text": {"$search": "words"}}) == ["a"]
+    assert renamed.create({"n": 1}).code == "unique_violation"
+    assert notes.project.events() == before
+    assert renamed.create({"_id": "c", "n": [5]}).status == 422
+    assert renamed.delete("b").status == 204
+    assert notes.project.events()[-1] == ("baas.db.document.deleted", "Renamed-1/b")
+    # The old name is free again.
+    assert notes.create({"_id": "a"}).status == 201
+    taken = notes.client.post(f"{path}:rename", {"to": "Renamed-1"}, token=key)
+    assert (taken.status, taken.code) == (409, "collection_exists")
+    assert notes.client.post(f"{path}:rename", {"to": "notes"}, token=key).status == 200
+    assert notes.ids() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "code"),
+    [
+        ("notes", {"to": "9"}, 422, "invalid_collection_name"),
+        ("notes", {"to": 5}, 422, "invalid"),
+        ("notes", {}, 422, "invalid"),
+        ("notes", {"to": "x", "more": 1}, 422, "invalid"),
+        ("none", {"to": "x"}, 404, "collection_not_found"),
+    ],
+)
+def test_it_refuses_wrong_names(
+    notes: Collection, name: str, body: Any, status: int, code: str
+) -> None:
+    notes.create({"_id": "a"})
+    path = f"{notes.project.path}/collections/{name}:rename"
+    reply = notes.client.post(path, body, token=notes.project.secret_key)
+    assert (reply.status, reply.code) == (status, code)
+    assert notes.client.post(path, {"to": "x"}).status == 401
+    assert notes.ids() == ["a"]
+
+
+def test_a_collection_says_how_large_it_is(
+    notes: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from baas.kernel import db
+    from documents import collections, tables
+
+    notes.create([{"n": n} for n in range(30)])
+    path, key = f"{notes.project.path}/collections/notes", notes.project.secret_key
+    shown = notes.client.get(path, token=key).json
+    assert shown["documents"] == 30
+    assert shown["size_bytes"] >= 8192
+    # Beyond that it is what PostgreSQL has last seen.
+    monkeypatch.setattr(tables, "_COUNTED", 10)
+    table = collections.get(notes.project.id, "notes").table
+    db.execute(b"ANALYZE " + table.as_bytes(None))
+    assert notes.client.get(path, token=key).json["documents"] == 30
+    # What a GET shows may be sent back.
+    assert notes.client.put(path, shown, token=key).status == 200

@@ -48,9 +48,8 @@ def test_the_nearest_come_first_with_their_distances(notes: Collection) -> None:
     )
     stored = random_vectors(1200)
     fill(notes, stored)
-    notes.create([{"_id": "none"}, {"_id": "short", "e": {"v": [1, 2]}},
-                  {"_id": "text", "e": {"v": ["1", "2", "3"]}}, {"_id": "zero", "e": {"v": [0, 0, 0]}},
-                  {"_id": "no array", "e": {"v": 5}}][:4])  # fmt: skip
+    others: list[Any] = [[1, 2], ["1", "2", "3"], [0, 0, 0], 5, None]
+    notes.create([{"_id": "none"}, *[{"e": {"v": value}} for value in others]])
     target = [0.3, -0.2, 0.9]
     expected = sorted(stored, key=lambda id: cosine(stored[id], target))
     reply = near(notes, target, limit=10)
