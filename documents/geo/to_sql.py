@@ -43,8 +43,10 @@ def condition(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
 
 def shape(geo: Geo) -> tuple[Any, ...]:
     """What is the same for all tests that compile to the same text."""
-    has_limit = isinstance(geo.test, Near | NearFlat) and geo.test.most < inf
-    return (geo.path, type(geo.test), has_limit, cover(geo.test) is None)
+    limits = None
+    if isinstance(geo.test, Near | NearFlat):
+        limits = (geo.test.least > 0, geo.test.most < inf)
+    return (geo.path, type(geo.test), limits, cover(geo.test) is None)
 
 
 def box(rows: Rows, path: tuple[str, ...]) -> sql.Composable:
@@ -98,11 +100,19 @@ def _exact(geo: Geo, rows: Rows, add: Add) -> sql.Composable:
             distance = _call("documents_flat_distance", flat, centre)
             return _at_most(distance, add(lambda t: t.radius, "float8"))
         case Near() | NearFlat():
-            distance = distance_sql(rows, geo.path, geo.test, add(point_of, "float8[]"))
-            return sql.SQL("coalesce({} BETWEEN {} AND {}, false)").format(
-                distance, add(lambda t: t.least, "float8"), add(lambda t: t.most, "float8")
-            )
+            return _near(geo.path, geo.test, rows, add)
     assert_never(geo.test)
+
+
+def _near(path: tuple[str, ...], test: Near | NearFlat, rows: Rows, add: Add) -> sql.Composable:
+    """As many limits as there are: each calculates the distance."""
+    distance = distance_sql(rows, path, test, add(point_of, "float8[]"))
+    limits = [sql.SQL("{} IS NOT NULL").format(distance)]
+    if test.least > 0:
+        limits.append(sql.SQL("{} >= {}").format(distance, add(lambda t: t.least, "float8")))
+    if test.most < inf:
+        limits.append(sql.SQL("{} <= {}").format(distance, add(lambda t: t.most, "float8")))
+    return sql.SQL("coalesce({}, false)").format(sql.SQL(" AND ").join(limits[1:] or limits))
 
 
 def _call(

@@ -220,8 +220,13 @@ DECLARE
     r float8[];
     found float8[];
 BEGIN
-    IF cardinality(path) = 1 AND jsonb_typeof(doc -> path[1]) IS DISTINCT FROM 'array' THEN
-        RETURN documents_geo(doc -> path[1]);
+    v := doc -> path[1];
+    IF cardinality(path) = 1 AND jsonb_typeof(v) IS DISTINCT FROM 'array' THEN
+        IF v ->> 'type' = 'Point' AND NOT v ? 'crs' THEN
+            r := documents_geo_position(v -> 'coordinates');
+            RETURN CASE WHEN r IS NOT NULL THEN '{0,1,1}'::float8[] || r END;
+        END IF;
+        RETURN documents_geo(v);
     END IF;
     FOR v IN SELECT documents_reach(doc, path) LOOP
         FOR e IN SELECT v UNION ALL SELECT jsonb_array_elements(
@@ -906,6 +911,9 @@ BEGIN
     BEGIN
         IF g IS NULL THEN
             RETURN NULL;
+        END IF;
+        IF cardinality(g) = 6 THEN
+            RETURN cube(g[4:6]);
         END IF;
         c := documents_geo_cover(g);
         RETURN cube(c[1:3], c[4:6]);
