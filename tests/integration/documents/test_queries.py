@@ -215,6 +215,11 @@ def plan(collection: Collection, query: dict[str, Any]) -> str:
         ({"sort": ["c.d"]}, False),
         ({"sort": ["-c.d"]}, False),
         ({"filter": {"per%cent": 1}}, False),
+        ({"filter": {"a": {"$regex": "^x1"}}}, True),
+        ({"filter": {"a": {"$regex": "^x1.*[02]$"}}, "sort": ["a", "-b"]}, False),
+        ({"filter": {"a": {"$gt": {"k": 1}}}}, True),
+        ({"filter": {"a": {"k": 1}}, "sort": ["-b"]}, False),
+        ({"filter": {"$or": [{"a": "x1"}, {"c.d": "v7"}]}}, True),
     ],
 )
 def test_declared_indexes_are_used(notes: Collection, query: dict[str, Any], sorts: bool) -> None:
@@ -240,6 +245,43 @@ def test_declared_indexes_are_used(notes: Collection, query: dict[str, Any], sor
     assert "Index" in found
     assert "pkey" not in found, found
     assert ("Sort Key" in found) == sorts, found
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"tags": "t7"},
+        {"tags": {"$in": ["t7", "t8", 5]}},
+        {"tags": {"$all": ["t7", "t8"]}},
+        {"tags": {"$elemMatch": {"$eq": "t7"}}},
+        {"tags": ["t7", "t8"]},
+        {"items.k": 7},
+        {"items": {"$elemMatch": {"k": 7, "v": {"$gt": 0}}}},
+        {"items": {"$all": [{"$elemMatch": {"k": 7}}]}},
+        {"$or": [{"tags": "t7"}, {"items.k": 9}]},
+    ],
+)
+def test_members_of_arrays_are_found_by_an_index(
+    notes: Collection, filter: dict[str, Any]
+) -> None:
+    from baas.kernel import db
+
+    notes.declare(indexes=[{"fields": ["tags"]}, {"fields": ["items.k"]}])
+    notes.create(
+        [
+            {"_id": f"{n:03}", "tags": [f"t{n}", f"t{n + 1}"], "items": [{"k": n, "v": n}]}
+            for n in range(500)
+        ]
+    )
+    db.execute("ANALYZE")
+    found = plan(notes, {"filter": filter})
+    assert "Bitmap Index Scan" in found, found
+    assert "documents_keys" in found
+    # What is found so is what is found by looking at every document.
+    expected = notes.ids(filter=filter, limit=1000)
+    notes.declare(indexes=[])
+    assert notes.ids(filter=filter, limit=1000) == expected
+    assert 0 < len(expected) < 5
 
 
 def test_an_array_in_an_indexed_field_is_found_and_others_still_are(notes: Collection) -> None:
