@@ -8,6 +8,8 @@ from documents import values
 from realtime.window import Entry
 
 EVENT_TYPES: Final = "baas.db.document."  # how all their names begin
+# Documents came into a collection without events of their own.
+IMPORTED: Final = "baas.db.collection.imported"
 
 
 class DocumentChange:
@@ -59,6 +61,11 @@ class DocumentChange:
 def is_document_event(event: StoredEvent) -> bool:
     """Whether our documents room wrote it: what users publish has an id of theirs."""
     return event.ce_id is None and event.type.startswith(EVENT_TYPES)
+
+
+def is_import(event: StoredEvent) -> bool:
+    """Whether it tells of documents without events: its subject is their collection."""
+    return event.ce_id is None and event.type == IMPORTED
 
 
 def stamp(document: dict[str, Any]) -> tuple[Any, ...]:

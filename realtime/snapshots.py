@@ -140,21 +140,29 @@ _MISSED: Final = (
 )
 
 
+# Since the token documents came without events of their own.
+_IMPORTED: Final = (
+    "SELECT EXISTS (SELECT FROM kernel_event"
+    " WHERE (xid, seq) > (%s::text::xid8, %s) AND (xid >= %s::text::xid8 OR xid = ANY(%s::xid8[]))"
+    " AND project_id = %s AND subject = %s AND type = %s AND ce_id IS NULL)"
+)
+
+
 def _missed(query: LiveQuery, token: Token) -> dict[str, dict[str, Any] | None] | None:
     """Documents that changed since the token, as they were then (None: not there); None when
-    there are too many."""
+    there are too many, or some came by an import."""
     seen = token.seen
     after = (str(seen.position.xid), seen.position.seq)
     is_far = db.fetch_one(_IS_FAR, (MAX_MISSED_EVENTS, *after, MAX_MISSED_EVENTS + 1))
     if is_far != (False,):
         return None
+    unseen = (*after, str(seen.xmax), [str(xid) for xid in seen.running], query.project_id)
+    if db.fetch_one(_IMPORTED, (*unseen, query.collection, changes.IMPORTED)) != (False,):
+        return None
     rows = db.fetch_all(
         _MISSED,
         (
-            *after,
-            str(seen.xmax),
-            [str(xid) for xid in seen.running],
-            query.project_id,
+            *unseen,
             f"{query.collection}/",
             changes.EVENT_TYPES,
             MAX_MISSED_DOCUMENTS + 1,
