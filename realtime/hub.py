@@ -31,7 +31,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.pool = Pool()
-        self._reader = LogReader(self._deliver)
+        self._reader = LogReader(self._deliver, lambda: bool(self._views))
         self._position = Position(0, 0)
         self._views: dict[Place, Views] = {}
         self._kept = 0  # characters of all windows, as of the last second
@@ -66,7 +66,7 @@ class Hub:
         try:
             # A new view's snapshot must come after the reader's beginning; one that is there
             # must include what had been committed before the subscriber asked.
-            if not is_new or self._position == (0, 0):
+            if not is_new or not self._reader.is_following:
                 await self._catch_up()
             await view.ready()
         except BaseException:
@@ -130,8 +130,11 @@ class Hub:
             return
         metrics.EVENTS.inc(len(batch))
         by_place: defaultdict[Place, list[DocumentChange]] = defaultdict(list)
+        imported: set[Place] = set()
         for event in batch:
-            if changes.is_document_event(event):
+            if changes.is_import(event):
+                imported.add((event.project_id, event.subject))
+            elif changes.is_document_event(event):
                 change = DocumentChange(event)
                 place = (event.project_id, change.collection)
                 if place in self._views:
@@ -146,3 +149,6 @@ class Hub:
                 logger.exception("events could not be dispatched, their views are loaded again")
                 for view in views:
                     view.reload()
+        for place in imported & self._views.keys():
+            for view in self._views[place]:
+                view.reload()

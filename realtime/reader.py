@@ -17,22 +17,29 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 100  # events; one may be as large as two documents
 _RETRY_S: Final = 0.5
+_BUSY_PAUSE_S: Final = 0.015
 
 # Called in the event loop with the events in commit order, and the position after them.
 Deliver = Callable[[list[StoredEvent], Position], None]
 
 
 class LogReader:
-    """Follows the log from its head on: woken by hints, by itself every POLL_S.
+    """Follows the log from its head on, while somebody wants it: woken by hints, or every POLL_S.
 
     A batch is handed to the event loop and worked off there before the next one is read, so a
     busy loop slows the reader instead of filling the memory.
     """
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: Deliver, is_wanted: Callable[[], bool]) -> None:
+        """Both are called in the event loop."""
+        # Whether what is committed from now on will be delivered. Once nobody wants it any more,
+        # not before the next `catch_up`. Changes in the event loop only.
+        self.is_following = False
         self._deliver = deliver
+        self._is_wanted = is_wanted
         self._loop = asyncio.get_running_loop()
         self._hint = threading.Event()
+        self._asked = threading.Event()  # to follow, or to stop
         self._stopping = threading.Event()
         self._rounds_begun = 0
         self._rounds_done = 0
@@ -49,6 +56,7 @@ class LogReader:
     async def stop(self) -> None:
         """End both threads; takes at most a poll interval."""
         self._stopping.set()
+        self._asked.set()
         self._hint.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
@@ -60,6 +68,7 @@ class LogReader:
         """
         reached = self._loop.create_future()
         self._waiting.append((self._rounds_begun + 1, reached))
+        self._asked.set()
         self._hint.set()
         async with asyncio.timeout(timeout_s):
             await reached
@@ -78,30 +87,50 @@ class LogReader:
             elif not reached.done():
                 reached.set_result(None)
         self._waiting = still_waiting
+        self.is_following = self._is_wanted() or bool(still_waiting)
 
     # in the threads
 
     def _listen_forever(self) -> None:
         waiter = Waiter()
         while not self._stopping.is_set():
+            self._asked.wait()
             waiter.wait(POLL_S)
             self._hint.set()
+            if not self._asked.is_set():
+                waiter.rest()
 
     def _read_forever(self) -> None:
         position: Position | None = None
         while not self._stopping.is_set():
             try:
                 if position is None:
+                    self._asked.wait()
                     position = events.head()
-                position = self._read_all(position)
-                self._hint.wait(POLL_S)
-                self._hint.clear()
+                before = position
+                position = self._read_all(before)
+                if not self._goes_on():
+                    position = None
+                elif position != before:
+                    # What comes meanwhile shares the next look: hints may come every 10 ms.
+                    self._stopping.wait(_BUSY_PAUSE_S)
+                else:
+                    self._hint.wait(POLL_S)
+                    self._hint.clear()
             except db.CONNECTION_ERRORS as error:
                 # Nothing is lost: the position stays, and what comes later is read from there.
                 logger.warning("the events log is out of reach: %s", error)
                 connection.close()
                 time.sleep(_RETRY_S)
         connection.close()
+
+    def _goes_on(self) -> bool:
+        """Whether somebody wants the log; otherwise the threads sleep until they are asked."""
+        if self.is_following:
+            return True
+        self._asked.clear()
+        # Who asked before that line is in the list; who asks after it sets the flag again.
+        return self._stopping.is_set() or bool(self._waiting)
 
     def _read_all(self, position: Position) -> Position:
         while not self._stopping.is_set():

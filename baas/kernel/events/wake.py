@@ -108,6 +108,12 @@ class Waiter:
             self._pubsub = None
             time.sleep(max(0.0, deadline - time.monotonic()))
 
+    def rest(self) -> None:
+        """Listen to no hints until the next `wait`."""
+        if self._pubsub is not None:
+            self._pubsub.close()
+            self._pubsub = None
+
     def _drain(self) -> None:
         while self._pubsub is not None and self._pubsub.get_message(timeout=0) is not None:
             pass
