@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from baas.kernel import cursors, db
 from baas.kernel.statements import MAX_KEPT
-from documents import access, collections, row_filter, wire
+from documents import access, collections, relevance, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
 from documents.geo import nearest
@@ -15,6 +15,7 @@ from documents.query import EVERYTHING, Node, Parameters, parse, projection, sor
 from documents.query.problems import invalid_query
 from documents.query.projection import Project
 from documents.query.sort import BY_ID, Sort
+from documents.query.text import Text
 from documents.query.to_sql import Condition, compile_condition, shape
 from documents.row_filter import RowFilter
 
@@ -40,6 +41,9 @@ class Query:
     project: Project | None = None
     count: bool = False
     near: Geo | None = None  # orders in place of `sort`
+    search: Text | None = None  # whose score is asked for
+    by_score: bool = False  # orders in place of `sort`
+    score_field: str | None = None  # where each document of the reply has its score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class Page:
     rows: list[Row]  # wire.text(row) is a document's JSON
     next_cursor: str | None
     total: int | None
+    scores: dict[str, float] | None = None  # by id, for a query with a `score_field`
 
 
 def parse_query(body: dict[str, Any]) -> Query:
@@ -64,15 +69,20 @@ def parse_query(body: dict[str, Any]) -> Query:
     if not isinstance(body.get("count", False), bool):
         raise invalid_query("count is true or false", "count")
     filter = parse(body.get("filter"))
+    by_score = relevance.is_by_score(body.get("sort"))
+    fields, score_field = relevance.without_score(body.get("fields"))
     return Query(
         filter=filter,
-        sort=sort.parse(body.get("sort")),
+        sort=BY_ID if by_score else sort.parse(body.get("sort")),
         limit=cursors.parse_limit(body.get("limit")),
         skip=skip,
         after=cursors.decode(cursor) if cursor else None,
-        project=projection.parse(body.get("fields")),
+        project=projection.parse(fields),
         count=body.get("count", False),
         near=None if body.get("sort") else near_of(filter),
+        search=relevance.search_of(filter) if by_score or score_field else None,
+        by_score=by_score,
+        score_field=score_field,
     )
 
 
@@ -87,12 +97,19 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     has_more, rows = _fetch(text, values, query.limit)
     next_cursor = None
     if has_more:
-        next_cursor = cursors.encode(
-            nearest.position(query.near, rows[-1])
-            if query.near is not None
-            else sort.position(query.sort, wire.value(rows[-1]))
-        )
-    return Page(rows=rows, next_cursor=next_cursor, total=total)
+        next_cursor = cursors.encode(_position(collection, query, rows[-1]))
+    scores = None
+    if query.search is not None and query.score_field is not None:
+        scores = relevance.scores(collection, query.search, rows)
+    return Page(rows=rows, next_cursor=next_cursor, total=total, scores=scores)
+
+
+def _position(collection: Collection, query: Query, last: Row) -> Any:
+    if query.near is not None:
+        return nearest.position(query.near, last)
+    if query.search is not None and query.by_score:
+        return relevance.position(collection, query.search, last)
+    return sort.position(query.sort, wire.value(last))
 
 
 def within(statement: bytes, characters: int) -> bytes:
@@ -134,6 +151,17 @@ def _statement(
             query.near,
             collection.rows(),
             collection.table,
+            plan.select,
+            where(plan, readable),
+            after=query.after,
+            limit=query.limit + 1,
+            skip=query.skip,
+        )
+        return text, values | readable.parameters | own
+    if query.search is not None and query.by_score:
+        text, own = relevance.statement(
+            query.search,
+            collection.rows(),
             plan.select,
             where(plan, readable),
             after=query.after,

@@ -25,7 +25,7 @@ from documents.query import Node, parse, projection
 from documents.query.ast import In
 from documents.query.problems import invalid_query
 from documents.query.projection import Project
-from documents.query.to_sql import compile_condition
+from documents.query.sort import BY_ID
 
 MEMBERS: Final = frozenset({"near_vector", "filter", "fields", "limit"})
 _OWN_MEMBERS: Final = frozenset({"field", "vector", "metric", "limit"})
@@ -101,23 +101,16 @@ def _distances(caller: Caller, collection: Collection, wanted: Nearest) -> dict[
     index = _index(collection, wanted)
     _, operator = vectors.METRICS[index.metric or "cosine"]
     vector = vectors.value(wanted.field, wanted.dimensions, "d")
-    condition = compile_condition(collection.implied(wanted.filter), collection.rows())
+    plan = listing.plan_of(collection, wanted.filter, BY_ID)
     readable = row_filter.readable(caller, collection)
     distance = sql.SQL("({} {} %(near)s::vector({}))").format(
         vector, sql.SQL(operator), sql.Literal(wanted.dimensions)
     )
-    select = sql.SQL(
-        "SELECT d._id, {} AS distance FROM {} AS d WHERE {} IS NOT NULL AND {}"
-    ).format(distance, collection.table, vector, condition.safe)
-    text = select.as_bytes(db.raw())
-    if readable.text:
-        text += b" AND (" + readable.text + b")"
-    if condition.risky is not None:
-        # Evaluated for rows only that the caller may read: see Condition.
-        risky = condition.risky.as_bytes(db.raw())
-        text += b" AND CASE WHEN " + (readable.text or b"true") + b" THEN " + risky
-        text += b" ELSE false END"
-    parameters = {**condition.bind(wanted.filter), **readable.parameters, "near": wanted.vector}
+    select = sql.SQL("SELECT d._id, {} AS distance FROM {} AS d").format(distance, collection.table)
+    has_vector = sql.SQL(" AND {} IS NOT NULL").format(vector).as_bytes(db.raw())
+    text = select.as_bytes(db.raw()) + listing.where(plan, readable) + has_vector
+    parameters = plan.condition.bind(wanted.filter) | readable.parameters
+    parameters["near"] = wanted.vector
     by_index = sql.SQL(" ORDER BY {}").format(distance).as_bytes(db.raw())
     limit = b" LIMIT %d" % wanted.limit
     with transaction.atomic():

@@ -1,5 +1,6 @@
 """Single documents, pages and counts: `P/db/{collection}/docs`, `/query`, `/count`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -161,16 +162,23 @@ def _parameter(name: str, text: str) -> Any:
 
 def _list(request: Request, wanted: Query) -> Response:
     page = listing.run(caller_of(request), collection_of(request), wanted)
-    return Response(200, _page_text(page, wanted.project))
+    return Response(200, _page_text(page, wanted))
 
 
-def _page_text(page: Page, project: Project | None) -> bytes:
-    if project is None:
+def _page_text(page: Page, wanted: Query) -> bytes:
+    if page.scores is not None:
+        items = b",".join([_scored(row, page.scores, wanted) for row in page.rows])
+    elif wanted.project is None:
         items = ",".join(map(wire.text, page.rows)).encode()
     else:
-        items = b",".join([_projected(row, project) for row in page.rows])
+        items = b",".join([_projected(row, wanted.project) for row in page.rows])
     total = b"" if page.total is None else b',"total":%d' % page.total
     return b'{"items":[%b],"next_cursor":%b%b}' % (items, orjson.dumps(page.next_cursor), total)
+
+
+def _scored(row: tuple[Any, ...], scores: Mapping[str, float], wanted: Query) -> bytes:
+    document = wire.value(row) if wanted.project is None else wanted.project(wire.value(row))
+    return values.dumps({**document, wanted.score_field: scores.get(row[0], 0.0)})
 
 
 @document_handler

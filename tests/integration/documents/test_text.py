@@ -137,3 +137,55 @@ def test_a_text_with_too_many_words_is_refused_as_such(notes: Collection) -> Non
     assert (reply.status, reply.code) == (422, "index_value_too_long")
     assert notes.project.events() == before
     assert notes.create({"title": "word " * 100_000}).status == 201
+
+
+SCORE = {"$meta": "textScore"}
+
+
+def test_the_best_matches_come_first_page_by_page(notes: Collection) -> None:
+    notes.declare(indexes=[INDEX], rules={"read": "!has(doc.hidden)"})
+    notes.create([{"_id": f"{n}", "body": "coffee " * n + "filler " * 5} for n in range(1, 6)])
+    notes.create([{"_id": "6", "body": "coffee " * 9, "hidden": True}, {"_id": "7"}])
+    expected = ["6", "5", "4", "3", "2", "1"]
+    query: dict[str, Any] = {"filter": search("coffee"), "sort": {"score": SCORE}}
+    assert notes.ids(**query) == expected
+    assert notes.ids(None, **query) == expected[1:]
+    assert notes.ids(**query, skip=2, limit=2) == ["4", "3"]
+    seen, cursor = [], None
+    while True:
+        page = notes.query(**query, limit=2, **({"cursor": cursor} if cursor else {})).json
+        seen += [document["_id"] for document in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == expected
+
+
+def test_documents_show_their_scores(notes: Collection) -> None:
+    notes.declare(indexes=[INDEX])
+    notes.create([{"_id": "1", "title": "coffee"}, {"_id": "2", "title": "coffee coffee"}])
+    found = notes.query(
+        filter=search("coffee"), sort={"s": SCORE}, fields={"s": SCORE, "_id": 1}
+    ).json["items"]
+    assert [set(document) for document in found] == [{"_id", "s"}] * 2
+    assert found[0]["s"] > found[1]["s"] > 0
+    whole = notes.query(filter=search("coffee"), fields={"s": SCORE}).json["items"]
+    assert [document["title"] for document in whole] == ["coffee", "coffee coffee"]
+    assert all(document["s"] > 0 for document in whole)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sort": {"s": SCORE}},
+        {"fields": {"s": SCORE}},
+        {"filter": search("x"), "sort": {"s": SCORE, "a": 1}},
+        {"filter": search("x"), "fields": {"_id": SCORE}},
+        {"filter": search("x"), "fields": {"a": SCORE, "b": SCORE}},
+        {"filter": search("x"), "sort": {"s": {"$meta": "other"}}},
+        {"filter": search("x"), "sort": {"s": SCORE}, "cursor": "WzFd"},
+    ],
+)
+def test_it_refuses_scores_that_it_cannot_tell(notes: Collection, query: dict[str, Any]) -> None:
+    notes.declare(indexes=[INDEX])
+    assert notes.query(**query).status == 400
