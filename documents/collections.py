@@ -135,6 +135,7 @@ class Collection:
             multikeys=self.multikeys,
             text=self.text,
             geo=self.geo,
+            implied=self.implied if self._partial else None,
         )
 
     @cached_property

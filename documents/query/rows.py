@@ -5,8 +5,9 @@ A value of the query language is a jsonb expression in SQL. SQL's NULL is "missi
 the column `doc`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
@@ -33,6 +34,8 @@ class Rows:
     text: tuple[tuple[str, ...], str] | None = field(default=None, kw_only=True)
     # Fields with a geo index.
     geo: frozenset[str] = frozenset()
+    # Adds to a filter what partial indexes want to see in it (`indexes.partial`).
+    implied: Callable[[Any], Any] | None = field(default=None, kw_only=True, compare=False)
 
     def column(self, name: str) -> sql.Composable:
         return sql.Identifier(self.alias, name)

@@ -132,7 +132,8 @@ def to_sql(
     `readable` says which, and stands beside the condition. Raises Malformed.
     """
     first = len(parameters.values)
-    condition = compile_condition(node, rows, parameters.prefix, first, variables)
+    complete = node if rows.implied is None else rows.implied(node)
+    condition = compile_condition(complete, rows, parameters.prefix, first, variables)
     parameters.values.update(condition.bind(node))
     return condition.sql if readable is None else condition.guarded(readable)
 

@@ -132,3 +132,31 @@ def test_rules_on_owners_get_an_index_that_nobody_declares(notes: Collection) ->
     assert shown(notes)["indexes"] == []
     notes.declare(rules={"read": "public"})
     assert stored(notes).indexes == ()
+
+
+def test_an_aggregation_reads_partial_indexes_too(notes: Collection) -> None:
+    from baas.kernel import db
+    from documents.query import Parameters, parse, to_sql
+
+    notes.declare(indexes=[{"fields": ["at"], "where": {"state": "open"}}])
+    notes.create([{"_id": f"{n:03}", "at": n % 9, "state": ["open", "done"][n % 2]}
+                  for n in range(200)])  # fmt: skip
+    collection = stored(notes)
+    parameters = Parameters()
+    condition = to_sql(parse({"at": 5, "state": "open"}), parameters, collection.rows())
+    statement = (
+        f"EXPLAIN SELECT 1 FROM {collection.table.as_string(None)} AS d"
+        f" WHERE {condition.as_string(None)}"
+    )
+    db.execute("SET enable_seqscan = off")
+    try:
+        rows = db.fetch_all(statement.encode(), parameters.values)
+    finally:
+        db.execute("RESET enable_seqscan")
+    assert collection.indexes[0].name in str(rows)
+    found = notes.client.post(
+        f"{notes.path}/aggregate",
+        {"pipeline": [{"$match": {"at": 5, "state": "open"}}, {"$count": "n"}]},
+        token=notes.project.secret_key,
+    )
+    assert found.json == {"items": [{"n": 11}]}
