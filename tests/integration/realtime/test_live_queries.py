@@ -198,3 +198,18 @@ def test_it_refuses_subscriptions_that_make_no_sense(
     assert reply["problem"]["code"] == code, reply
     assert reply["problem"]["request_id"]
     assert socket.ask(op="ping")["ok"] is True
+
+
+def test_who_comes_after_nobody_was_there_misses_nothing(
+    open_socket: Connect, notes: Notes
+) -> None:
+    """Without subscribers the log is not read; the first one to come gets all from there on."""
+    socket = open_socket()
+    for round_ in range(3):
+        sub = socket.subscribe()
+        assert len(socket.receive()["docs"]) == 2 * round_
+        notes.create(f"seen{round_}")
+        (added,) = socket.changes()
+        assert added["doc"]["_id"] == f"seen{round_}"
+        assert socket.ask(op="unsubscribe", sub=sub)["ok"]
+        notes.create(f"unseen{round_}")

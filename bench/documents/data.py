@@ -1,0 +1,33 @@
+"""The documents that all contenders serve: number n is the same everywhere."""
+
+from typing import Any, Final
+
+KINDS: Final = 100  # values of the indexed field
+OWN: Final = 200  # documents of the caller in the collection whose rule is `owner`
+OTHERS: Final = 5000  # who own the rest
+
+# Number n of {count}, as expressions that PostgreSQL and SQLite read alike.
+TITLE: Final = "'a note about nothing much'"
+KIND: Final = f"'k' || (n % {KINDS})"
+RANK: Final = "(n * 7919) % 1000003"
+
+
+def document(n: int) -> dict[str, Any]:
+    """Number n as a value, for creates."""
+    return {
+        "title": "a note about nothing much",
+        "kind": f"k{n % KINDS}",
+        "rank": n * 7919 % 1000003,
+        "done": False,
+        "tags": ["a", "b"],
+    }
+
+
+def owner(count: int, uid: str) -> str:
+    """An SQL expression: the caller's documents are spread over the whole table."""
+    return f"CASE WHEN n % {count // OWN} = 0 THEN '{uid}' ELSE 'user' || (n % {OTHERS}) END"
+
+
+def picked(request: int, count: int) -> int:
+    """Which document a request asks for: all over the table."""
+    return request * 7919 % count
