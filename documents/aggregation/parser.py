@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from documents import expressions, query
@@ -205,6 +206,12 @@ def _unwind(spec: Any) -> Unwind:
 
 
 def _count(value: Any, where: str, *, at_least: int) -> int:
-    if isinstance(value, bool) or value != value or value not in range(at_least, MAX_COUNT + 1):
+    # Not `in range(…)`: of what is no int that looks at one number after the other.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | Decimal)
+        or not at_least <= value <= MAX_COUNT
+        or value != int(value)
+    ):
         raise invalid(f"it takes a whole number from {at_least} to {MAX_COUNT}", where)
     return int(value)
