@@ -1,0 +1,159 @@
+"""Import and export over the wire, while networks break and servers die."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import Stack, wait_until
+from .contract import App, code
+
+COUNT = 60_000
+
+
+@pytest.fixture
+def app(stack: Stack) -> Iterator[App]:
+    with App(stack) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def upload() -> bytes:
+    """Documents without ids: nothing but the position keeps them from being doubled."""
+    return b"".join(
+        json.dumps({"n": n, "name": f"name {n}", "tags": ["a", "b"]}).encode() + b"\n"
+        for n in range(COUNT)
+    )
+
+
+def head(app: App, length: int, query: str) -> bytes:
+    return (
+        f"POST {app.path}/db/import?collection=load&{query} HTTP/1.1\r\n"
+        f"Host: localhost\r\nAuthorization: Bearer {app.key}\r\n"
+        f"Content-Type: application/x-ndjson\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def send_part(app: App, upload: bytes, part: int, query: str) -> socket.socket:
+    """A connection on which only a part of the upload has been sent."""
+    connection = socket.create_connection(("127.0.0.1", app.stack.port), timeout=60)
+    connection.sendall(head(app, len(upload), query) + upload[:part])
+    return connection
+
+
+def status(app: App, import_id: str) -> dict[str, int]:
+    reply = app("GET", f"/db/import?import_id={import_id}", app.key)
+    found: dict[str, int] = reply.json() if reply.status_code == 200 else {"position": 0}
+    return found
+
+
+def numbers(app: App) -> list[int]:
+    reply = app("POST", "/db/export", app.key, {"collections": ["load"]})
+    assert reply.status_code == 200, reply.text
+    *lines, last = reply.text.splitlines()
+    assert json.loads(last) == {"end": {"documents": len(lines)}}
+    return sorted(json.loads(line)["document"]["n"] for line in lines)
+
+
+def again(app: App, upload: bytes, query: str) -> dict[str, int]:
+    """Send it until the import is done: the server may still be busy with the broken one."""
+
+    def done() -> dict[str, int] | None:
+        reply = app(
+            "POST",
+            f"/db/import?collection=load&{query}",
+            app.key,
+            upload,
+            {"Content-Type": "application/x-ndjson"},
+        )
+        if reply.status_code in (409, 503):
+            assert code(reply) in {"import_in_progress", "service_unavailable"}, reply.text
+            return None
+        assert reply.status_code == 200, reply.text
+        found: dict[str, int] = reply.json()
+        return found
+
+    found: dict[str, int] = wait_until(done, 60, "the import")
+    return found
+
+
+def test_a_connection_that_is_cut_loses_and_doubles_nothing(app: App, upload: bytes) -> None:
+    for part in (len(upload) // 3, len(upload) // 2):
+        connection = send_part(app, upload, part, "import_id=cut")
+        wait_until(lambda: status(app, "cut")["position"] > 0, 30, "a first batch")
+        connection.close()
+    done = again(app, upload, "import_id=cut")
+    assert (done["imported"], done["failed"], done["done"]) == (COUNT, 0, True)
+    assert numbers(app) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("name", ["web", "postgres"])
+def test_a_server_that_is_killed_loses_and_doubles_nothing(
+    app: App, upload: bytes, name: str
+) -> None:
+    connection = send_part(app, upload, len(upload) * 2 // 3, "import_id=killed")
+    wait_until(lambda: status(app, "killed")["position"] > 0, 30, "a first batch")
+    app.stack.kill_and_wait(name)
+    connection.close()
+    position = status(app, "killed")["position"]
+    assert 0 < position < len(upload)
+    done = again(app, upload[position:], f"import_id=killed&offset={position}")
+    assert (done["imported"], done["failed"], done["position"]) == (COUNT, 0, len(upload))
+    assert numbers(app) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("name", ["web", "postgres"])
+def test_an_export_that_breaks_off_is_not_taken_for_a_whole_one(
+    app: App, upload: bytes, name: str
+) -> None:
+    """The server dies while it sends: the client's library must notice."""
+    again(app, upload, "import_id=whole")
+    request = (
+        f"POST {app.path}/db/export HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {app.key}\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", app.stack.port), timeout=60) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(request)
+        received = connection.recv(65536)
+        assert received.startswith(b"HTTP/1.1 200")
+        old = app.stack.kill(name)
+        while chunk := connection.recv(1 << 20):
+            received += chunk
+    assert not received.endswith(b"\r\n0\r\n\r\n")  # the end of a chunked body
+    assert b'{"end":' not in received
+    wait_until(lambda: app.stack.pid(name) not in (None, old), 60, "a restart")
+    app.stack.wait_ready()
+    # It goes on behind the last line that came whole.
+    lines = [line for line in received.split(b"\n") if line.endswith(b"}}")]
+    last = json.loads(lines[-1])["document"]["_id"]
+    rest = app("POST", f"/db/export?after=load/{last}", app.key)
+    ids = [json.loads(line)["document"]["_id"] for line in rest.text.splitlines()[:-1]]
+    assert ids
+    assert min(ids) > last
+
+
+def test_a_reader_that_goes_away_holds_nothing(app: App, upload: bytes) -> None:
+    again(app, upload, "import_id=gone")
+    request = (
+        f"POST {app.path}/db/export HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {app.key}\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+    for _ in range(8):  # more than run at a time
+        with socket.create_connection(("127.0.0.1", app.stack.port), timeout=60) as connection:
+            connection.sendall(request)
+            first = b""
+            deadline = time.monotonic() + 30
+            while b"\r\n\r\n" not in first:
+                first += connection.recv(65536)
+                assert time.monotonic() < deadline
+        if not first.startswith(b"HTTP/1.1 200"):
+            assert b"too_many_transfers" in first
+            time.sleep(1)
+
+    def free() -> bool:
+        return app("POST", "/db/export", app.key).status_code == 200
+
+    wait_until(free, 60, "a free place")
