@@ -178,3 +178,7 @@ REALTIME_HEARTBEAT_S = env.number("BAAS_REALTIME_HEARTBEAT_S", 25.0)
 
 # Who knows the tokens: called by both doors for every request inside a project.
 BAAS_AUTHENTICATE = "auth.principals.authenticate"
+# Documents that a page or a count, and a pipeline, of an end user may read where no index helps;
+# ten times as many of a secret key or an operator. A project's settings may say otherwise.
+MAX_LISTED_ROWS = env.integer("BAAS_MAX_LISTED_ROWS", 1_000_000)
+MAX_AGGREGATED_ROWS = env.integer("BAAS_MAX_AGGREGATED_ROWS", 100_000)

@@ -14,6 +14,7 @@ from psycopg import sql
 from documents.access import Caller
 from documents.aggregation.ast import Pipeline
 from documents.aggregation.rows import MAX_COLUMNS, Column, MadeRows, over, untouched
+from documents.collections import Collection
 from documents.query import Parameters, Rows, columns
 
 _SYSTEM_COLUMNS = ("_id", "version", "owner", "created_at", "updated_at")
@@ -60,6 +61,7 @@ class Statement:
         self.caller = caller
         self.parameters = Parameters()
         self.rule_values: dict[str, object] = {}
+        self.collections: list[Collection] = []  # that it reads
         self._numbers = count(1)
 
     def name(self, prefix: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from baas.kernel import db
-from documents import expressions, query
+from documents import costs, query
 from documents.access import Caller
 from documents.aggregation import compiler, service
 from documents.aggregation.ast import Match
@@ -60,8 +60,8 @@ def run(caller: Caller, name: str, wanted: Distinct) -> bytes:
         path=columns.path_array(wanted.field[1:]),
         order=columns.order_key(sql.SQL("v")),
     )
-    with expressions.failures("filter"):
-        items = service.fetch(statement.as_bytes(db.raw()), shared.values)
+    prepared = service.Prepared(statement.as_bytes(db.raw()), shared.values, shared.collections)
+    items = service.fetch(caller, prepared, lambda: costs.fields_for(wanted.filter))
     if wanted.field in _TIMES:
         items = [json.dumps(json.loads(item)["$date"]) for item in items]
     return service.joined(items)

@@ -2,7 +2,7 @@
 
 from psycopg import sql
 
-from documents import access, collections, row_filter
+from documents import access, collections, hiding, row_filter
 from documents.access import Caller
 from documents.aggregation.block import Block, Context, Term
 from documents.collections import Collection
@@ -28,7 +28,7 @@ def find(caller: Caller, name: str) -> Collection | None:
     found = collections.find(caller.project.id, name)
     if found is None and not caller.principal.bypasses_rules:
         raise access.closed(name, "read")
-    return found
+    return None if found is None else hiding.seen(caller, found)
 
 
 def table(context: Context, name: str) -> Block | None:
@@ -42,9 +42,10 @@ def table(context: Context, name: str) -> Block | None:
         return None
     allowed = row_filter.readable(context.statement.caller, collection)
     context.statement.rule_values.update(allowed.parameters)
+    context.statement.collections.append(collection)
     rows = collection.rows("d")
     return Block(
-        source=sql.SQL("{} AS d").format(collection.table),
+        source=sql.SQL("{} AS d").format(collection.source),
         rows=rows,
         where=(_Compiled(allowed.text),) if allowed.text else (),
         ties=tuple([Term(key) for key in sort.expressions("_id", 1, rows)]),

@@ -65,6 +65,18 @@ class RateLimits(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class QueryLimits(serializers.Serializer[Any]):
+    timeout_ms = serializers.IntegerField(
+        required=False, min_value=1, max_value=600_000, help_text="of one query in the database"
+    )
+    listed_rows = serializers.IntegerField(
+        required=False, min_value=1, help_text="documents that an end user's list may read"
+    )
+    aggregated_rows = serializers.IntegerField(
+        required=False, min_value=1, help_text="documents that an end user's pipeline may read"
+    )
+
+
 class ProjectSettings(serializers.Serializer[Any]):
     cors_origins = serializers.ListField(
         child=serializers.CharField(max_length=300), required=False
@@ -73,3 +85,4 @@ class ProjectSettings(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=2000), required=False
     )
     rate_limits = RateLimits(required=False)
+    query_limits = QueryLimits(required=False)
