@@ -5,6 +5,7 @@ What holds no date there never expires; of an array of dates the earliest counts
 """
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 1000  # documents of one statement: no lock is held for long
 # One collection's turn: the others shall not wait for one that has millions to delete.
-MAX_BATCHES: Final = 50
+TURN_S: Final = 10.0
 
 
 def sweep() -> None:
@@ -35,9 +36,9 @@ def sweep() -> None:
         if collection is None or collection.ttl_field is None:
             continue
         try:
-            for _ in range(MAX_BATCHES):
-                if expire(collection) < BATCH:
-                    break
+            ends_at = time.monotonic() + TURN_S
+            while expire(collection) == BATCH and time.monotonic() < ends_at:
+                pass
         except (psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled):
             logger.warning("expired documents of %r are not deleted now", name, exc_info=True)
 

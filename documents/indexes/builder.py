@@ -122,6 +122,8 @@ def _build(builder: Builder, collection: Collection, index: Index) -> Index:
         if index.multikey:
             statement = ddl.create_members(schema, table, index, concurrently=True)
             _create(builder, schema, index.members_name, statement)
+        # Until PostgreSQL knows what is in it, it guesses, and may leave the index alone.
+        builder.execute(sql.SQL("ANALYZE {}").format(collection.table))
     except psycopg.Error as error:
         if isinstance(error, (*_LATER, psycopg.OperationalError, psycopg.errors.UndefinedTable)):
             raise  # not the index's fault
