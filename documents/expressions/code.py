@@ -59,6 +59,11 @@ def json_literal(value: Any) -> sql.Composable:
     return sql.SQL("{}::jsonb").format(columns.literal(values.dumps(value).decode()))
 
 
+def flat(text: sql.Composable) -> sql.Composable:
+    """The same in one piece: what is composed of pieces of pieces is too deep to be written out."""
+    return sql.SQL(text.as_string(None))
+
+
 def call(function: LiteralString, *arguments: sql.Composable) -> sql.Composable:
     """A call of one of the functions that the migration made."""
     return sql.SQL("{}({})").format(sql.SQL(function), sql.SQL(", ").join(arguments))

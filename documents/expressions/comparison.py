@@ -40,9 +40,9 @@ def _order(operator: str) -> Operator:
         if isinstance(left, ast.Constant):
             left, right, name = right, left, _MIRRORED[operator]
         symbol = sql.SQL(_ORDER[name])
-        code = compiler.code(left) if left is not None else None
-        if code is not None and code.cheap and isinstance(right, ast.Constant):
-            quick = _against(code.text, symbol, right)
+        if isinstance(left, ast.Path) and isinstance(right, ast.Constant):
+            code = compiler.code(left)
+            quick = _against(code.text, symbol, right) if code.cheap else None
             if quick is not None:
                 return Code(quick, "boolean")
         compared = call("documents_compare", compiler.json(left), compiler.json(right))

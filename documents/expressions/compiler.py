@@ -6,14 +6,14 @@ so the planner does not evaluate them ahead in a branch that is never taken.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from psycopg import sql
 
 from documents.expressions import ast, traversal
 from documents.expressions.ast import Node
-from documents.expressions.code import MISSING, Code, array, constant
+from documents.expressions.code import MISSING, Code, array, constant, flat
 from documents.expressions.scope import Scope
 from documents.query import columns
 
@@ -29,6 +29,10 @@ class Compiler:
     names: list[int]  # how many names were given away: shared by all levels
 
     def code(self, node: Node) -> Code:
+        code = self._code(node)
+        return replace(code, text=flat(code.text))
+
+    def _code(self, node: Node) -> Code:
         match node:
             case ast.Constant():
                 return constant(node.value)
@@ -69,27 +73,30 @@ class Compiler:
 
     def _object(self, fields: tuple[tuple[str, Node], ...]) -> Code:
         """Fields that may be missing go through a function which leaves them out."""
-        present: list[sql.Composable] = []
-        names: list[sql.Composable] = []
-        values: list[sql.Composable] = []
-        for name, node in fields:
-            code = self.code(node)
-            if code.optional:
-                names.append(columns.literal(name))
-                values.append(code.json)
-            else:
-                present += [columns.literal(name), code.json]
-        parts = []
-        # A function of PostgreSQL takes 100 arguments at most.
-        for start in range(0, len(present), 100):
-            some = sql.SQL(", ").join(present[start : start + 100])
-            parts.append(sql.SQL("jsonb_build_object({})").format(some))
-        if names:
-            parts.append(
-                sql.SQL("documents_object(ARRAY[{}]::text[], {})").format(
-                    sql.SQL(", ").join(names), array(values)
-                )
-            )
-        if not parts:
-            return constant({})
-        return Code(sql.SQL("({})").format(sql.SQL(" || ").join(parts)))
+        names = [columns.literal(name) for name, _ in fields]
+        codes = [self.code(node) for _, node in fields]
+        optional = [place for place, code in enumerate(codes) if code.optional]
+        whole = _build([(name, code.json) for name, code in zip(names, codes, strict=True)])
+        if not optional:
+            return Code(whole)
+        present = [(names[p], codes[p].json) for p in range(len(codes)) if p not in optional]
+        some = sql.SQL("({} || documents_object(ARRAY[{}]::text[], {}))").format(
+            _build(present),
+            sql.SQL(", ").join([names[place] for place in optional]),
+            array([codes[place].json for place in optional]),
+        )
+        if not all(code.cheap for code in codes):
+            return Code(some)
+        there = sql.SQL(" OR ").join(
+            [sql.SQL("{} IS NULL").format(codes[place].text) for place in optional]
+        )
+        return Code(sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(there, some, whole))
+
+
+def _build(pairs: list[tuple[sql.Composable, sql.Composable]]) -> sql.Composable:
+    """A jsonb object. A function of PostgreSQL takes 100 arguments at most."""
+    parts = []
+    for start in range(0, max(len(pairs), 1), 50):
+        members = [member for pair in pairs[start : start + 50] for member in pair]
+        parts.append(sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(members)))
+    return sql.SQL("({})").format(sql.SQL(" || ").join(parts))

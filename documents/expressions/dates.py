@@ -24,6 +24,15 @@ _PLACES: Final = {
     "millisecond": (21, 3),
 }
 _OTHER_PARTS: Final = ("dayOfYear", "dayOfWeek", "isoDayOfWeek", "isoWeek", "isoWeekYear", "week")
+# What follows in the text of a date that is the start of a unit.
+_STARTS: Final = {
+    "year": "-01-01T00:00:00.000Z",
+    "month": "-01T00:00:00.000Z",
+    "day": "T00:00:00.000Z",
+    "hour": ":00:00.000Z",
+    "minute": ":00.000Z",
+    "second": ".000Z",
+}
 # Specifiers of $dateToString as patterns of to_char; the others take a slower way.
 _PATTERNS: Final = {
     "Y": "YYYY",
@@ -121,6 +130,29 @@ def _shift(direction: LiteralString) -> Operator:
     return compile
 
 
+def _trunc(compiler: Compiler, arguments: Arguments) -> Code:
+    date, unit, bin_size, timezone, _ = arguments
+    general = _general_trunc(compiler, arguments)
+    start = _STARTS.get(unit.value) if isinstance(unit, ast.Constant) else None
+    if not isinstance(date, ast.Path) or start is None or bin_size or timezone:
+        return general
+    code = compiler.code(date)
+    if not code.cheap:
+        return general
+    # In UTC the start of a day and the like is the beginning of the text.
+    text = sql.SQL(
+        "CASE WHEN ({date} ->> '$date') IS NULL THEN {general} ELSE jsonb_build_object('$date',"
+        " left({date} ->> '$date', {length}) || {rest}) END"
+    ).format(
+        date=code.text,
+        general=general.text,
+        length=sql.Literal(len("2000-01-01T00:00:00.000Z") - len(start)),
+        rest=columns.literal(start),
+    )
+    return Code(text)
+
+
+_general_trunc: Final = function("documents_date_trunc", defaults=(1, "UTC", "sunday"))
 OPERATORS: Final[Mapping[str, Operator]] = {
     **{f"${name}": _part(name) for name in (*_PLACES, *_OTHER_PARTS)},
     "$dateToString": _to_string,
@@ -130,5 +162,5 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "$dateAdd": _shift("1"),
     "$dateSubtract": _shift("-1"),
     "$dateDiff": function("documents_date_diff", "number", defaults=("UTC", "sunday")),
-    "$dateTrunc": function("documents_date_trunc", defaults=(1, "UTC", "sunday")),
+    "$dateTrunc": _trunc,
 }

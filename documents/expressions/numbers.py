@@ -11,7 +11,7 @@ from psycopg import sql
 
 from documents.expressions import ast
 from documents.expressions.ast import Node
-from documents.expressions.code import array, call
+from documents.expressions.code import array, call, flat
 from documents.expressions.compiler import Arguments, Compiler
 from documents.query import columns
 
@@ -25,7 +25,7 @@ _SYMBOLS: Final[dict[str, LiteralString]] = {
 }
 _DATES: Final = frozenset({"$add", "$subtract"})  # they may also make a date
 INLINE: Final = frozenset({*_SYMBOLS, "$divide", "$mod"})
-_NUMERIC: Final = frozenset({
+_NUMERIC_OPERATORS: Final = frozenset({
     "$multiply", "$divide", "$mod", "$abs", "$ceil", "$floor", "$round", "$trunc", "$sqrt",
     "$pow", "$exp", "$ln", "$log", "$log10", "$cmp", "$strLenBytes", "$strLenCP", "$size",
     "$indexOfBytes", "$indexOfCP", "$indexOfArray", "$strcasecmp", "$year", "$month",
@@ -37,6 +37,10 @@ _NUMERIC: Final = frozenset({
 
 def numeric(compiler: Compiler, node: Node, reading: Reading = "strict") -> sql.Composable:
     """numeric, NULL for null and missing; `reading` says what happens to other values."""
+    return flat(_numeric(compiler, node, reading))
+
+
+def _numeric(compiler: Compiler, node: Node, reading: Reading) -> sql.Composable:
     match node:
         case ast.Constant(value) if is_number(node):
             return literal(value)
@@ -129,7 +133,7 @@ def is_numeric(node: Node | None) -> bool:
         case ast.Constant(value):
             return value is None or is_number(node)
         case ast.Call(operator, arguments):
-            return operator in _NUMERIC or (
+            return operator in _NUMERIC_OPERATORS or (
                 operator in _DATES and all(is_numeric(argument) for argument in arguments)
             )
         case ast.Switch(branches, default):

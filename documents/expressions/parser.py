@@ -184,7 +184,8 @@ class Parser:
             argument = {signature.alone: argument}
         given = self.fields(name, argument, signature.required, signature.optional)
         names = signature.required + signature.optional
-        return Call(name, tuple([self.node(given[n]) if n in given else None for n in names]))
+        absent = Path(ast.CURRENT, ()) if signature.of_root else None
+        return Call(name, tuple([self.node(given[n]) if n in given else absent for n in names]))
 
 
 def _is_named(argument: Any) -> bool:

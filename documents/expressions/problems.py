@@ -16,6 +16,7 @@ _DATA: Final = {
     "22003": "a number is out of range",
     "22008": "a date is out of range",
     "22012": "a division by zero",
+    "22023": "an argument is not known, such as a time zone",
     "2201B": "an invalid regular expression",
     "54000": "a value becomes too large",
 }

@@ -22,6 +22,8 @@ class Named:
     optional: tuple[str, ...] = ()
     # The name that an argument has when it stands alone, as in `{"$year": "$at"}`.
     alone: str | None = None
+    # The optional arguments are the whole document when they are not given.
+    of_root: bool = False
 
 
 Signature: TypeAlias = Positional | Named
@@ -59,7 +61,7 @@ _BY_SIGNATURE: Final[tuple[tuple[Signature, str], ...]] = (
     (_REPLACE, "$replaceOne $replaceAll"),
     (_N, "$firstN $lastN $maxN $minN"),
     (Named(("inputs",), ("useLongestLength", "defaults")), "$zip"),
-    (Named(("field",), ("input",), alone="field"), "$getField"),
+    (Named(("field",), ("input",), alone="field", of_root=True), "$getField"),
     (Named(("field", "input", "value")), "$setField"),
     (Named(("field", "input")), "$unsetField"),
     (Named(("input", "to"), ("onError", "onNull")), "$convert"),

@@ -159,9 +159,12 @@ END $$;
 CREATE FUNCTION documents_in(v jsonb, items jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$ BEGIN
-    RETURN v IS NOT NULL AND EXISTS (
-        SELECT FROM jsonb_array_elements(documents_some_array(items, '$in')) AS e(item)
-        WHERE item = v);
+    items := documents_some_array(items, '$in');
+    IF jsonb_typeof(v) IN ('object', 'array') THEN
+        RETURN EXISTS (SELECT FROM jsonb_array_elements(items) AS e(item) WHERE item = v);
+    END IF;
+    -- Of other values @> asks for the very element.
+    RETURN coalesce(items @> v, false);
 END $$;
 
 CREATE FUNCTION documents_index_of_array(v jsonb, wanted jsonb, first jsonb, stop jsonb)

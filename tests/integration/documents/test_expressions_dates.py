@@ -268,6 +268,12 @@ DATES: list[tuple[Any, Any]] = [
         day("2024-01-01T23:00:00Z"),
     ),
     ({"$dateTrunc": {"date": "$n", "unit": "day"}}, None),
+    ({"$dateTrunc": {"date": "$d", "unit": "year"}}, day("2024-01-01T00:00:00Z")),
+    ({"$dateTrunc": {"date": "$d", "unit": "day"}}, day("2024-02-29T00:00:00Z")),
+    ({"$dateTrunc": {"date": "$d", "unit": "hour"}}, day("2024-02-29T13:00:00Z")),
+    ({"$dateTrunc": {"date": "$d", "unit": "minute"}}, day("2024-02-29T13:05:00Z")),
+    ({"$dateTrunc": {"date": "$d", "unit": "second"}}, day("2024-02-29T13:05:09Z")),
+    ({"$dateTrunc": {"date": "$d", "unit": "millisecond"}}, day("2024-02-29T13:05:09.123Z")),
     ({"$lte": [{"$subtract": ["$$NOW", day("2020-01-01T00:00:00Z")]}, 0]}, False),
 ]
 
@@ -296,6 +302,7 @@ def test_an_expression_has_the_value_of_the_manual(expression: Any, expected: An
         {"$dateDiff": {"startDate": "$d", "endDate": "$t", "unit": "day"}},
         {"$dateTrunc": {"date": "$d", "unit": "week", "startOfWeek": "x"}},
         {"$dateTrunc": {"date": "$d", "unit": "day", "binSize": 0}},
+        {"$dateTrunc": {"date": "$t", "unit": "day"}},
     ],
 )
 def test_a_wrong_argument_is_refused(expression: Any) -> None:
