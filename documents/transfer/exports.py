@@ -5,6 +5,7 @@ their own that import the snapshot. So no lock on a table outlasts its page, how
 is: a declared index or a changed constraint never waits for a download (and nobody behind it).
 """
 
+import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ from documents.checks import ID
 from documents.collections import NAME
 from documents.transfer.extended_json import to_extended
 from documents.transfer.slots import Slot
+
+logger = logging.getLogger(__name__)
 
 Format: TypeAlias = Literal["ndjson", "extended-json"]
 
@@ -51,8 +54,11 @@ class Place:
 
 
 class Export:
-    """The lines of an export, to be read once and closed. Raises when it is made, or while it is
-    read: a stream that ends without an error is complete."""
+    """The lines of an export, to be read once and closed.
+
+    The server ends a stream that raises as if it were whole. So a whole one has an end of its own:
+    `{"end": …}`, or in Extended JSON (where that would be a document) an empty line.
+    """
 
     def __init__(
         self, project_id: int, names: Sequence[str] | None, format: Format, after: Place | None
@@ -61,6 +67,7 @@ class Export:
         self._project_id = project_id
         self._format = format
         self._after = after
+        self.is_whole = False  # nothing more will come, and nothing is missing
         self._slot = Slot()
         try:
             self._keeper = _connect()
@@ -73,6 +80,11 @@ class Export:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._lines()
+            self.is_whole = True
+        except psycopg.Error as error:
+            logger.warning("an export broke off: %s", error)
+            if self._format == "ndjson":
+                yield b'{"error":{"detail":"The export broke off: go on with ?after="}}\n'
         finally:
             self.close()
 
@@ -128,6 +140,8 @@ class Export:
                 limit = min(max(PAGE_BYTES * number // len(text), 1), _MAX_PAGE)
         if self._format == "ndjson":
             yield b'{"end":{"documents":%d}}\n' % count
+        else:
+            yield b"\n"
 
     def _page(self, name: str, id: int, last: str, limit: int) -> tuple[bytes, str, int]:
         """(lines, the last id, how many)."""
@@ -191,7 +205,8 @@ class Packed:
         for chunk in self._export:
             if out := pack.compress(chunk):
                 yield out
-        yield pack.flush()
+        # Without its end no reader takes it for a whole one.
+        yield pack.flush(zlib.Z_FINISH if self._export.is_whole else zlib.Z_SYNC_FLUSH)
 
 
 def _connect() -> "psycopg.Connection[tuple[Any, ...]]":

@@ -56,7 +56,7 @@ def exported(reply: Reply) -> list[Any]:
     body = reply.body
     if reply.headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
-    return [json.loads(line) for line in body.splitlines()]
+    return [json.loads(line) for line in body.splitlines() if line]
 
 
 ODD: dict[str, Any] = {
@@ -148,6 +148,33 @@ def test_an_export_that_nobody_reads_to_its_end_holds_nothing(notes: Collection)
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("format", ["ndjson", "extended-json"])
+def test_an_export_that_breaks_has_no_end(notes: Collection, format: Any) -> None:
+    import zlib
+
+    from baas.kernel import db
+    from documents.transfer.exports import Export, Packed
+
+    notes.create([{"_id": f"d{n:03}"} for n in range(250)])
+    for pack in (False, True):
+        stream = Export(notes.project.id, ["notes"], format, None)
+        chunks = iter(Packed(stream) if pack else stream)
+        received = b"" if pack else next(chunks)
+        db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() AND state LIKE 'idle in transaction%%'",
+            (),
+        )
+        received += b"".join(chunks)
+        if pack:
+            unzip = zlib.decompressobj(31)
+            received = unzip.decompress(received)
+            assert not unzip.eof
+        assert b'{"end":' not in received
+        assert not received.endswith(b"\n\n")
+        assert (b'{"error":' in received) == (format == "ndjson")
+
+
 def test_pages_follow_the_size_of_documents(client: Client, notes: Collection) -> None:
     sizes = [10, 300_000, 5, 900_000, 900_000, 900_000, *[20] * 150, 900_000]
     for number, size in enumerate(sizes):
@@ -187,6 +214,7 @@ def test_extended_json_is_what_mongoimport_reads(client: Client, notes: Collecti
         "date": {"$date": "2024-05-01T10:00:00.000Z"},
     }
     reply = export(client, notes.project, request)
+    assert reply.body.endswith(b"}\n\n")  # the end of a whole one
     notes.delete("n")
     assert import_(client, notes.project, reply.body, collection="notes").json["imported"] == 1
     assert export(client, notes.project, request).body == reply.body
