@@ -56,6 +56,10 @@ def require_cheap(
     _cheap[(statement, most)] = now + KEPT_S
 
 
+def forget() -> None:
+    _cheap.clear()
+
+
 def explained(statement: bytes, values: Mapping[str, Any]) -> plans.Plan:
     """PostgreSQL's plan of a statement; it is not run."""
     row = db.fetch_one(b"EXPLAIN (FORMAT JSON) " + statement, values)
