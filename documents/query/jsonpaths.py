@@ -56,12 +56,21 @@ def _variables(value: Any) -> str:
 
 def _null(path: Path) -> str:
     """True where the path leads to null, or to nothing: a step is missing in an object, or the
-    way ends in something that is neither an object nor an array."""
+    way ends in something that has no fields (a date is an object to jsonpath only)."""
     tests = [f'exists({_steps(path)} ? (@.type() == "null"))']
     for end in range(len(path)):
         parent = _steps(path[:end])
         step = json.dumps(path[end])
-        tests.append(f'exists({parent} ? (@.type() == "object" && !exists(@.{step})))')
+        tests.append(f"exists({parent} ? ({_IS_OBJECT} && !exists(@.{step})))")
         if end:
             tests.append(f'exists({parent}.type() ? (@ != "object" && @ != "array"))')
+            # An array at the parent is not opened here: what stands in it does not count.
+            last = json.dumps(path[end - 1])
+            tests.append(
+                f'exists({_steps(path[: end - 1])} ? (@.{last}.type() == "object"'
+                f' && (exists(@.{last}."$date") || exists(@.{last}."$binary"))))'
+            )
     return f"$ ? ({' || '.join(tests)})"
+
+
+_IS_OBJECT = '@.type() == "object" && !exists(@."$date") && !exists(@."$binary")'

@@ -12,7 +12,7 @@ from documents.query import columns
 from documents.query.to_sql import sort_text
 
 
-def narrow_by(scalars: Collection[str]) -> Narrow | None:
+def narrow_by(scalars: Collection[str], doc: sql.Composable = columns.DOC) -> Narrow | None:
     """For `document_bindings`: conditions in the terms of the indexes on the fields `scalars`."""
     if not scalars:
         return None
@@ -20,7 +20,7 @@ def narrow_by(scalars: Collection[str]) -> Narrow | None:
     def narrow(path: tuple[str, ...], known: tuple[Any, ...]) -> sql.Composable | None:
         if ".".join(path) not in scalars:
             return None
-        text, number = columns.value_keys(columns.value(path))
+        text, number = columns.value_keys(columns.value(path, doc))
         if all(isinstance(value, int | Decimal) and not isinstance(value, bool) for value in known):
             listed = sql.SQL(", ").join(map(number_literal, known))
             return sql.SQL("{} = '2' AND {} IN ({})").format(text, number, listed)

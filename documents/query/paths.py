@@ -46,37 +46,42 @@ def cost(path: Path) -> int:
     return sum(map(len, path)) * len(path) // 200
 
 
+def is_object(value: Any) -> bool:
+    """Whether it has fields: a date and binary have none."""
+    return isinstance(value, dict) and "$date" not in value and "$binary" not in value
+
+
 def as_object(value: Any) -> dict[str, Any] | None:
     """An element of an array as the document that `$elemMatch` looks at, None for other values.
 
-    An array is one whose fields are its places. `documents_element` is the same in SQL.
+    An array is one whose fields are its places. `documents_as_document` is the same in SQL.
     """
     if isinstance(value, list):
         return {str(place): item for place, item in enumerate(value)}
-    if isinstance(value, dict) and "$date" not in value and "$binary" not in value:
-        return value
-    return None
+    return value if is_object(value) else None
 
 
-def reach(value: Any, path: Path, start: int = 0) -> Iterator[Any]:
+def reach(value: Any, path: Path, start: int = 0, *, gaps: bool = False) -> Iterator[Any]:
     """Every value that the path reaches, MISSING for each place where it ends in nothing.
 
-    An array at the end is one value. `documents_reach` is the same in SQL.
+    An array at the end is one value. A number as a step is a place in an array, and may also name
+    a field of the objects there; with `gaps` those that have no such field are MISSING, as they are
+    to filters, without them they do not count, as in sorts. `documents_reach` is the same in SQL.
     """
     if start == len(path):
         yield value
     elif isinstance(value, dict):
         if path[start] in value:
-            yield from reach(value[path[start]], path, start + 1)
+            yield from reach(value[path[start]], path, start + 1, gaps=gaps)
         else:
             yield MISSING
     elif isinstance(value, list):
         step = path[start]
         numeric = is_index(step)
         if numeric and int(step) < len(value):
-            yield from reach(value[int(step)], path, start + 1)
+            yield from reach(value[int(step)], path, start + 1, gaps=gaps)
         for item in value:
-            if isinstance(item, dict) and (step in item or not numeric):
-                yield from reach(item, path, start)
+            if is_object(item) and (gaps or step in item or not numeric):
+                yield from reach(item, path, start, gaps=gaps)
     else:
         yield MISSING

@@ -131,7 +131,7 @@ def _reached(path: Path, test: Test, at_root: bool) -> Predicate:
         (key,) = path
         # On the wire text, in filters dates.
         return lambda document: test({"$date": document[key]})
-    return lambda document: any(test(found) for found in paths.reach(document, path))
+    return lambda document: any(test(found) for found in paths.reach(document, path, gaps=True))
 
 
 def _any_value(path: Path, test: Test, at_root: bool) -> Predicate:

@@ -44,9 +44,9 @@ def any_value(rows: Rows, path: Path, test: Test) -> sql.Composable:
             " (SELECT FROM {items} AS i(v) WHERE {one})))"
         ).format(whole=test(value), value=value, items=_items(value), one=test(_column("i")))
     return sql.SQL(
-        "CASE WHEN {scalar} THEN {whole} ELSE EXISTS (SELECT FROM documents_reach({doc}, {path})"
-        " AS r(x), LATERAL (SELECT r.x UNION ALL SELECT a.e FROM {items} AS a(e)) AS i(v)"
-        " WHERE {one}) END"
+        "CASE WHEN {scalar} THEN {whole} ELSE EXISTS (SELECT FROM"
+        " documents_reach({doc}, {path}, true) AS r(x), LATERAL (SELECT r.x UNION ALL"
+        " SELECT a.e FROM {items} AS a(e)) AS i(v) WHERE {one}) END"
     ).format(
         scalar=columns.without_array(path, rows.doc),
         whole=test(value),
@@ -64,7 +64,7 @@ def some_reached(rows: Rows, path: Path, test: Test) -> sql.Composable:
     if len(path) == 1:
         return test(_value(rows, path))
     return sql.SQL(
-        "EXISTS (SELECT FROM documents_reach({doc}, {path}) AS i(v) WHERE {one})"
+        "EXISTS (SELECT FROM documents_reach({doc}, {path}, true) AS i(v) WHERE {one})"
     ).format(doc=rows.doc, path=columns.path_array(path), one=test(_column("i")))
 
 
@@ -75,7 +75,7 @@ def some_element(
     name = sql.Identifier(alias)
     if of_objects:
         found = sql.SQL(
-            "{items} AS i(v), LATERAL documents_element(i.v) AS {name}(doc)"
+            "{items} AS i(v), LATERAL documents_as_document(i.v) AS {name}(doc)"
             " WHERE {name}.doc IS NOT NULL AND {condition}"
         )
     else:
@@ -85,7 +85,7 @@ def some_element(
         return sql.SQL("EXISTS (SELECT FROM {})").format(
             found.format(items=_items(value), name=name, condition=condition)
         )
-    return sql.SQL("EXISTS (SELECT FROM documents_reach({}, {}) AS r(x), LATERAL {})").format(
+    return sql.SQL("EXISTS (SELECT FROM documents_reach({}, {}, true) AS r(x), LATERAL {})").format(
         rows.doc,
         columns.path_array(path),
         found.format(items=_items(sql.Identifier("r", "x")), name=name, condition=condition),

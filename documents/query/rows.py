@@ -6,7 +6,7 @@ the column `doc`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, LiteralString
 
 from psycopg import sql
@@ -37,13 +37,24 @@ class Rows:
     # Adds to a filter what partial indexes want to see in it (`indexes.partial`).
     implied: Callable[[Any], Any] | None = field(default=None, kw_only=True, compare=False)
 
+    # Top-level fields of which something may be hidden from the caller: `doc` is without that, and
+    # `whole` has all. What is not about them may look at `whole`, which indexes are built on.
+    masked: frozenset[str] = field(default=frozenset(), kw_only=True)
+    is_whole: bool = field(default=False, kw_only=True)
+
+    def facing(self, *paths: tuple[str, ...]) -> "Rows":
+        """The rows as an expression about nothing but these paths may read them."""
+        if not self.masked or any(not path or path[0] in self.masked for path in paths):
+            return self
+        return replace(self, masked=frozenset(), is_whole=True)
+
     def column(self, name: str) -> sql.Composable:
         return sql.Identifier(self.alias, name)
 
     @property
     def doc(self) -> sql.Composable:
         """The jsonb that has the user's fields (all fields, unless this is a table)."""
-        return self.column("doc")
+        return self.column("whole" if self.is_whole else "doc")
 
     @property
     def root(self) -> sql.Composable:
@@ -66,7 +77,7 @@ class Rows:
         """The jsonb of a top-level field; NULL when it is missing."""
         if self.is_table and name in columns.SYSTEM:
             return self._system(name)
-        return sql.SQL("({} -> {})").format(self.doc, columns.literal(name))
+        return sql.SQL("({} -> {})").format(self.facing((name,)).doc, columns.literal(name))
 
     def _system(self, name: str) -> sql.Composable:
         match name:

@@ -125,9 +125,12 @@ def _value_key(value: Any) -> tuple[str, int | Decimal]:
 
 def expressions(field: str, direction: Direction, rows: Rows) -> list[sql.Composable]:
     """What orders the rows by a field: compared one after the other, all in `direction`."""
-    if (rows.is_table and field in columns.SYSTEM) or field in rows.scalars:
+    if rows.is_table and field in columns.SYSTEM:
         return columns.keys(field, rows.alias)
     path = tuple(field.split("."))
+    rows = rows.facing(path)
+    if field in rows.scalars:
+        return columns.value_keys(columns.value(path, rows.doc))
     lowest_or_highest = sql.SQL("documents_sort_value({}, {}, {})").format(
         rows.doc, columns.path_array(path), sql.SQL("true" if direction < 0 else "false")
     )

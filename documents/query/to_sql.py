@@ -179,6 +179,8 @@ class _Compiler:
         return placeholder(name, cast)
 
     def node(self, node: Node, rows: Rows) -> Composable:
+        path: Path = getattr(node, "path", ())
+        rows = rows.facing(path)
         match node:
             case And(parts):
                 return join(" AND ", [self.node(part, rows) for part in parts], TRUE)

@@ -110,7 +110,7 @@ AS $$ BEGIN
         RETURN ARRAY[coalesce(v, 'null')];
     END IF;
     RETURN (SELECT coalesce(array_agg(e), ARRAY['null'::jsonb])
-        FROM documents_reach(v, path) AS r(x), LATERAL jsonb_array_elements(
+        FROM documents_reach(v, path, true) AS r(x), LATERAL jsonb_array_elements(
             CASE WHEN jsonb_typeof(x) = 'array' THEN x
                 WHEN x IS NULL THEN '[]' ELSE jsonb_build_array(x) END) AS a(e));
 END $$;
@@ -122,7 +122,7 @@ AS $$ BEGIN
     IF cardinality(path) = 0 AND jsonb_typeof(v) IS DISTINCT FROM 'array' THEN
         RETURN coalesce(v, 'null') = ANY(vals);
     END IF;
-    RETURN EXISTS (SELECT FROM documents_reach(v, path) AS r(x)
+    RETURN EXISTS (SELECT FROM documents_reach(v, path, true) AS r(x)
         WHERE coalesce(x, 'null') = ANY(vals) OR EXISTS (
             SELECT FROM jsonb_array_elements(
                 CASE WHEN jsonb_typeof(x) = 'array' THEN x ELSE '[]' END) AS a(e)
