@@ -1,11 +1,18 @@
 """Single documents, pages and counts: `P/db/{collection}/docs`, `/query`, `/count`."""
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import orjson
 
-from baas.kernel.http.request import Request, Response, json_response, no_content
+from baas.kernel.http.request import (
+    Request,
+    Response,
+    json_response,
+    no_content,
+    parse_query_string,
+)
 from baas.kernel.http.routes import Route
 from baas.kernel.problems import Malformed, PreconditionFailed
 from documents import listing, nearest, openapi, service, updates, values, wire
@@ -23,6 +30,8 @@ from documents.listing import Page, Query
 from documents.query import parse, projection
 from documents.query.problems import invalid_query
 from documents.query.projection import Project
+
+MAX_KNOWN_URL: Final = 1024  # characters: longer query strings are not kept
 
 
 def _etag(row: tuple[Any, ...]) -> tuple[str, str]:
@@ -137,7 +146,15 @@ def query(request: Request) -> Response:
 
 @document_handler
 def query_by_url(request: Request) -> Response:
-    given: dict[str, Any] = dict(request.query)
+    text = request.environ.get("QUERY_STRING") or ""
+    # The first page of a list is asked for again and again, in the same words.
+    parse = _parse_url if len(text) <= MAX_KNOWN_URL else _parse_url.__wrapped__
+    return _list(request, parse(text))
+
+
+@lru_cache(maxsize=1024)
+def _parse_url(text: str) -> Query:
+    given: dict[str, Any] = dict(parse_query_string(text))
     for name in ("filter", "sort", "fields"):
         text = given.get(name, "")
         if name == "filter" or text[:1] in ("{", "["):
@@ -148,7 +165,7 @@ def query_by_url(request: Request) -> Response:
         given["skip"] = int(given["skip"])
     if "count" in given:
         given["count"] = given["count"] in ("true", "1", "")
-    return _list(request, listing.parse_query(given))
+    return listing.parse_query(given)
 
 
 def _parameter(name: str, text: str) -> Any:

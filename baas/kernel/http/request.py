@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 import orjson
 
@@ -13,6 +13,7 @@ from baas.kernel.projects import ProjectConfig
 JSON_LIMIT: Final = 1024 * 1024  # bytes, where a route says nothing else
 MAX_DEPTH: Final = 100  # nesting of JSON bodies
 MAX_INVOKE: Final = 6 * 1024 * 1024
+MAX_PARAMETERS: Final = 100  # of a query string
 
 
 class Request:
@@ -59,18 +60,7 @@ class Request:
     def query(self) -> dict[str, str]:
         """The query string; of a repeated name the last value counts."""
         if self._query is None:
-            text = self.environ.get("QUERY_STRING")
-            if not text:
-                self._query = {}
-                return self._query
-            try:
-                self._query = dict(
-                    parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="strict")
-                )
-            except ValueError as error:
-                raise Malformed(f"The query string is malformed: {error}.") from error
-            if "%00" in text:
-                raise Malformed("The query string has a NUL character, which no value may have.")
+            self._query = parse_query_string(self.environ.get("QUERY_STRING") or "")
         return self._query
 
     @property
@@ -122,6 +112,30 @@ class Request:
         if not isinstance(value, dict):
             raise Malformed("The body must be a JSON object.")
         return value
+
+
+def parse_query_string(text: str) -> dict[str, str]:
+    """The parameters of a query string, the last of each name. Raises Malformed."""
+    if "%00" in text:
+        raise Malformed("The query string has a NUL character, which no value may have.")
+    parts = [part for part in text.split("&") if part]
+    if len(parts) > MAX_PARAMETERS:
+        raise Malformed(f"The query string has more than {MAX_PARAMETERS} parameters.")
+    found = {}
+    for part in parts:
+        name, _, value = part.partition("=")
+        found[_unquoted(name)] = _unquoted(value)
+    return found
+
+
+def _unquoted(text: str) -> str:
+    text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The query string is malformed: {error}.") from error
 
 
 def refuse_size(limit: int) -> NoReturn:
