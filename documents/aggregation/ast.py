@@ -5,10 +5,11 @@ Stages that MongoDB defines by others are those others: `$set` is AddFields, `$u
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias
 
 from documents import query
 from documents.expressions.ast import Node as Expression
+from documents.geo.ast import Near, NearFlat
 from documents.query.ast import Path
 from documents.query.sort import Sort
 
@@ -131,16 +132,14 @@ class ReplaceRoot:
 
 @dataclass(frozen=True, slots=True)
 class GeoNear:
-    """First in its pipeline."""
+    """The nearest first. It begins its pipeline."""
 
-    near: Any  # as documents.geo reads it
-    into: Path
-    key: Path
+    key: Path | None  # without one it is the field of the collection's geo index
+    test: Near | NearFlat
     filter: query.Node
-    at_least_m: float | None
-    at_most_m: float | None
+    into: Path  # where the distance goes
     multiplier: float
-    locations: Path | None
+    locations: Path | None  # where the place goes that is nearest
 
 
 Stage: TypeAlias = (
@@ -148,4 +147,3 @@ Stage: TypeAlias = (
     | Sample | Unwind | Lookup | Facet | ReplaceRoot | GeoNear
 )  # fmt: skip
 Pipeline: TypeAlias = tuple[Stage, ...]
-Direction: TypeAlias = Literal[1, -1]

@@ -43,6 +43,14 @@ class Block:
         return self.limit is not None or self.skip > 0
 
     @property
+    def readable(self) -> sql.Composable | None:
+        """Which rows are left, of which the rule is a part; None when there is no condition."""
+        if not self.where:
+            return None
+        conditions = [sql.SQL("({})").format(condition) for condition in self.where]
+        return sql.SQL(" AND ").join(conditions)
+
+    @property
     def terms(self) -> tuple[Term, ...]:
         """The whole order."""
         return in_all(self.order, self.ties)
@@ -91,9 +99,8 @@ def select(
     parts: list[sql.Composable] = [
         sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(wanted), block.source)
     ]
-    if block.where:
-        conditions = [sql.SQL("({})").format(condition) for condition in block.where]
-        parts.append(sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)))
+    if block.readable is not None:
+        parts.append(sql.SQL("WHERE {}").format(block.readable))
     if block.terms and (ordered or block.is_cut):
         parts.append(sql.SQL("ORDER BY {}").format(order_by(block.terms)))
     if block.limit is not None:

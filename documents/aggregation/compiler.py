@@ -4,10 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from psycopg import sql
-
 from documents import query
-from documents.aggregation import ast, buckets, facets, fields, grouping, joining, unwinding
+from documents.aggregation import (
+    ast,
+    buckets,
+    facets,
+    fields,
+    grouping,
+    joining,
+    nearness,
+    unwinding,
+)
 from documents.aggregation.ast import Limit, Match, Skip, SortBy, Stage
 from documents.aggregation.block import Block, Context, Term, flat
 from documents.query import sort
@@ -21,14 +28,13 @@ def compile_stages(context: Context, stages: Sequence[Stage], block: Block) -> B
 
 def _match(context: Context, stage: Match, block: Block) -> Block:
     block = flat(context, block)
-    conditions = [sql.SQL("({})").format(condition) for condition in block.where]
     condition = query.to_sql(
         stage.filter,
         context.statement.parameters,
         block.rows,
         variables=context.variables,
         # An `$expr` that fails would tell something about a row that the caller may not read.
-        readable=sql.SQL(" AND ").join(conditions) if conditions else None,
+        readable=block.readable,
     )
     return replace(block, where=(*block.where, condition))
 
@@ -69,4 +75,5 @@ STAGES: Final[Mapping[type, _Compile]] = {
     ast.Lookup: joining.lookup,
     ast.Facet: facets.facet,
     ast.Sample: facets.sample,
+    ast.GeoNear: nearness.geo_near,
 }

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from documents import expressions, query
-from documents.aggregation import groups, names, shapes
+from documents.aggregation import groups, names, nearness, shapes
 from documents.aggregation.ast import (
     Count,
     Facet,
@@ -22,6 +22,7 @@ from documents.aggregation.ast import (
     Unwind,
 )
 from documents.aggregation.problems import invalid, unsupported
+from documents.geo.near import without_near
 from documents.query import paths, sort
 from documents.query.ast import Path
 
@@ -30,7 +31,6 @@ MAX_LOOKUPS: Final = 5  # one inside the other
 MAX_NODES: Final = 10_000  # values of the JSON, all in all
 MAX_BRANCHES: Final = 50  # of $facet
 MAX_COUNT: Final = 2**31 - 1  # of $limit, $skip, $sample
-_IN_FACET: Final = frozenset({"$facet", "$geoNear"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class _Parser:
             if self._stages > MAX_STAGES:
                 raise invalid(f"there are more than {MAX_STAGES} stages", "pipeline")
             ((name, argument),) = stage.items()
-            if place.is_facet and name in _IN_FACET:
-                raise invalid(f"{name} cannot stand inside of $facet", "$facet")
+            if place.is_facet and name == "$facet":
+                raise invalid("it cannot stand inside of another", name)
             made += self._stage(name, argument, place, is_first=not made)
         return tuple(made)
 
@@ -119,6 +119,10 @@ class _Parser:
                 return (self._lookup(argument, place),)
             case "$facet":
                 return (self._facet(argument, place),)
+            case "$geoNear":
+                if not is_first or place.is_facet:
+                    raise invalid("it is the first stage of a pipeline", name)
+                return (nearness.parse_geo_near(argument),)
             case "$sample":
                 if not isinstance(argument, Mapping) or set(argument) != {"size"}:
                     raise invalid('it takes {"size": n}', name)
@@ -174,7 +178,7 @@ class _Parser:
 def _filter(argument: Any, place: _Place) -> query.Node:
     if not isinstance(argument, dict):
         raise invalid("it takes a filter", "$match")
-    return query.parse(argument, variables=place.variables)
+    return without_near("$match", query.parse(argument, variables=place.variables))
 
 
 def _field(value: Any, where: str) -> Path:

@@ -43,11 +43,11 @@ def _read(plan: Plan, sizes: Mapping[str, float], share: float) -> float:
     if kind == "Seq Scan":
         return float(sizes.get(plan["Relation Name"], plan["Plan Rows"])) * share
     if kind in ("Index Scan", "Index Only Scan"):
-        return _read_by_index(plan, sizes) * share
+        return float(_read_by_index(plan, sizes)) * share
     if kind == "Bitmap Heap Scan":
         # What the index below gives is read here.
-        return sum([each["Plan Rows"] for each in nodes(plan)
-                    if each["Node Type"] == "Bitmap Index Scan"]) or plan["Plan Rows"]  # fmt: skip
+        below = [each for each in nodes(plan) if each["Node Type"] == "Bitmap Index Scan"]
+        return float(sum([each["Plan Rows"] for each in below]))
     if kind == "Limit" and children:
         asked = plan["Plan Rows"] / max(1, children[0]["Plan Rows"])
         share = min(1.0, share * asked)
