@@ -10,6 +10,7 @@ from typing import Any, Final
 from psycopg import sql
 
 from auth.rules import Rule, document_bindings
+from auth.rules.bindings import Bindings
 from baas.kernel import db
 from baas.kernel.principals import Principal
 from baas.kernel.problems import Forbidden, NotFound, Problem
@@ -65,7 +66,17 @@ def may(
     if caller.principal.bypasses_rules:
         return True
     rule = collection.rules.get(action)
-    return rule is not None and rule.allows(
+    return rule is not None and allows(caller, rule, doc=doc, data=data)
+
+
+def allows(
+    caller: Caller,
+    rule: Rule,
+    *,
+    doc: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+) -> bool:
+    return rule.allows(
         auth=caller.principal.auth,
         doc=doc,
         data=data,
@@ -74,44 +85,47 @@ def may(
     )
 
 
-def readable_rows(
-    caller: Caller, collection: Collection, *, uid: str | None = None
-) -> sql.Composable:
+def readable_rows(caller: Caller, collection: Collection) -> sql.Composable:
     """The condition for the rows (of the table named `d`) that the caller may read.
 
-    With `uid` it is the condition for a user of that id who is like the caller otherwise.
     Raises Forbidden `rule_denied` when the collection is closed to him altogether.
     """
     if caller.principal.bypasses_rules:
         return EVERY_ROW
-    rows = rows_allowed(caller, collection, collection.rules.get("read"), uid)
+    rows = _readable(caller, collection)
     if rows == NO_ROW:
         raise denied(caller, collection, "read")
     return rows
 
 
+def _readable(caller: Caller, collection: Collection) -> sql.Composable:
+    rule = collection.rules.get("read")
+    return NO_ROW if rule is None else rows_allowed(caller, rule, bindings(caller, collection))
+
+
+def bindings(caller: Caller, collection: Collection) -> Bindings:
+    """The rows of the collection's source named `d`."""
+    return document_bindings("d", caller.table_of, collection.narrow, json_column=collection.whole)
+
+
 def rows_allowed(
-    caller: Caller, collection: Collection, rule: Rule | None, uid: str | None = None
+    caller: Caller, rule: Rule, bindings: Bindings, uid: str | None = None
 ) -> sql.Composable:
-    if rule is None:
-        return NO_ROW
+    """The condition for the rows that the rule lets the caller have.
+
+    With `uid` for a user of that id who is like the caller otherwise.
+    """
     auth = caller.principal.auth
     if uid is not None and auth is not None:
         auth["uid"] = uid
-    return rule.to_sql(
-        document_bindings("d", caller.table_of, collection.narrow),
-        auth=auth,
-        request={"ip": caller.ip},
-    )
+    return rule.to_sql(bindings, auth=auth, request={"ip": caller.ip})
 
 
 def not_found(
     caller: Caller, collection: Collection, id: str, doc: dict[str, Any] | None = None
 ) -> Problem:
     """The answer for a document that is missing or may not be read: the same for both."""
-    if not caller.principal.bypasses_rules and (
-        rows_allowed(caller, collection, collection.rules.get("read")) == NO_ROW
-    ):
+    if not caller.principal.bypasses_rules and (_readable(caller, collection) == NO_ROW):
         return denied(caller, collection, "read", doc=doc)
     return no_document(
         collection.name, id, _explanation(caller, collection, "read", doc, None) if doc else None

@@ -6,7 +6,7 @@ may not read or write is passed over.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from baas.kernel import db, repeatable
@@ -16,6 +16,7 @@ from documents import (
     access,
     changes,
     collections,
+    hiding,
     refusals,
     rewriting,
     service,
@@ -73,7 +74,20 @@ def update_one(
             return None
         return _first(selection, _updating(caller, selection, update))
 
-    return found_or_made(find, caller, name, filter, update if upsert else None)
+    found = found_or_made(find, caller, name, filter, update if upsert else None)
+    return _masked(caller, name, found)
+
+
+def _masked(caller: Caller, name: str, outcome: Outcome) -> Outcome:
+    """As the caller sees it."""
+    collection = collections.find(caller.project.id, name)
+    if collection is None or not collection.hidden:
+        return outcome
+    return replace(
+        outcome,
+        before=outcome.before and hiding.mask_row(caller, collection, outcome.before),
+        after=outcome.after and hiding.mask_row(caller, collection, outcome.after),
+    )
 
 
 def replace_one(
@@ -96,7 +110,7 @@ def delete_one(caller: Caller, name: str, filter: Node, *, order: Sort | None = 
     selection = selected(caller, name, "delete", filter, order)
     if selection is None:
         return Outcome()
-    return _first(selection, _deleting(caller, selection)) or Outcome()
+    return _masked(caller, name, _first(selection, _deleting(caller, selection)) or Outcome())
 
 
 def selected(
@@ -208,7 +222,16 @@ def changing(
                 errors=[FieldError("replacement._id", "invalid_id", "differs from the document's")],
             )
         old = wire.value(row)
-        fields, owner = changes.carry_out(caller, update, old, matched=matched)
+        changed = hiding.changed(
+            caller,
+            collection,
+            update,
+            old,
+            lambda: changes.carry_out(caller, update, old, matched=matched),
+        )
+        if changed is None:
+            return None
+        fields, owner = changed
         if not selection.is_whole and not rewriting.may_update(
             caller, collection, row, old, fields, owner
         ):

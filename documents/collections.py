@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import orjson
 from django.db import transaction
@@ -16,6 +16,7 @@ from baas.kernel import db
 from baas.kernel.config_cache import ConfigCache, changed
 from baas.kernel.problems import FieldError, Invalid, NotFound
 from documents import tables
+from documents.hidden import HiddenField, View
 from documents.indexes import spec
 from documents.indexes.partial import with_implied
 from documents.indexes.spec import Index
@@ -31,6 +32,8 @@ from documents.wire import Row
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 Action: TypeAlias = Literal["read", "create", "update", "delete"]
 ACTIONS: Final[tuple[Action, ...]] = ("read", "create", "update", "delete")
+# What the rule of a field may read.
+FIELD_ROOTS: Final = DOCUMENT_ROOTS - {"data"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,23 @@ class Collection:
     rules: Mapping[Action, Rule] = field(default_factory=dict)
     # The texts of lists by the shape of their query (see listing); they die with this value.
     plans: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    hidden: tuple[HiddenField, ...] = ()  # fields that are not for everybody: see `hiding`
+    view: View | None = None  # through which lists of some callers read the table
+    views: dict[Hashable, "Collection"] = field(default_factory=dict, compare=False, repr=False)
+
+    def seen_through(self, view: View) -> "Collection":
+        """The same collection, its lists read through the view."""
+        return replace(self, view=view, plans={})
+
+    @property
+    def source(self) -> sql.Composable:
+        """What lists read: stands behind FROM."""
+        return self.table if self.view is None else self.view.source
+
+    @property
+    def whole(self) -> str:
+        """The column of the source that rules read."""
+        return "doc" if self.view is None else "whole"
 
     @cached_property
     def table(self) -> sql.Identifier:
@@ -72,6 +92,7 @@ class Collection:
             project_id=self.project_id,
             project_slug=self.project_slug,
             collection=self.name,
+            view=self.view,
         )
 
     @cached_property
@@ -136,12 +157,13 @@ class Collection:
             text=self.text,
             geo=self.geo,
             implied=self.implied if self._partial else None,
+            masked=frozenset() if self.view is None else self.view.roots,
         )
 
     @cached_property
     def narrow(self) -> Narrow | None:
         """What the indexes add to rules that compare a field with something known."""
-        return narrow_by(self.scalars)
+        return narrow_by(self.scalars, sql.Identifier(self.whole))
 
     @cached_property
     def validator(self) -> Validator | None:
@@ -176,7 +198,9 @@ SELECT: Final = (
 
 
 def _from_row(project_id: int, row: db.Row) -> Collection:
-    sources: dict[Action, str] = orjson.loads(row[3])
+    stored: dict[str, Any] = orjson.loads(row[3])
+    fields: dict[str, str] = stored.pop("fields", {})
+    sources = cast(dict[Action, str], stored)
     return Collection(
         id=row[0],
         project_id=project_id,
@@ -187,6 +211,12 @@ def _from_row(project_id: int, row: db.Row) -> Collection:
             action: compile_rule(source, DOCUMENT_ROOTS, action=action)
             for action, source in sources.items()
         },
+        hidden=tuple(
+            [
+                HiddenField(tuple(name.split(".")), compile_rule(source, FIELD_ROOTS))
+                for name, source in fields.items()
+            ]
+        ),
         schema=orjson.loads(row[4]) if row[4] is not None else None,
         indexes=tuple([spec.from_stored(stored) for stored in orjson.loads(row[5])]),
         ttl_field=row[6],

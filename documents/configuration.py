@@ -21,6 +21,7 @@ class Declaration:
     """What PUT collections/{c} asks for, checked by `declarations`."""
 
     rules: Mapping[Action, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)  # hidden ones: their rules
     schema: Any = None
     indexes: tuple[IndexDeclaration, ...] = ()
     ttl_field: str | None = None
@@ -45,7 +46,7 @@ def put(project_id: int, name: str, declared: Declaration) -> tuple[Collection, 
         "UPDATE documents_collection SET rules = %s, schema = %s, ttl_field = %s, ttl_seconds = %s,"
         " max_docs = %s, updated_at = now() WHERE id = %s",
         (
-            orjson.dumps(declared.rules).decode(),
+            orjson.dumps(_stored_rules(declared)).decode(),
             orjson.dumps(declared.schema).decode() if declared.schema is not None else None,
             declared.ttl_field,
             declared.ttl_seconds,
@@ -55,6 +56,11 @@ def put(project_id: int, name: str, declared: Declaration) -> tuple[Collection, 
     )
     changed(project_id)
     return collections.get(project_id, name), made
+
+
+def _stored_rules(declared: Declaration) -> dict[str, Any]:
+    stored: dict[str, Any] = dict(declared.rules.items())
+    return stored | {"fields": dict(declared.fields)} if declared.fields else stored
 
 
 def _implied(declared: Declaration) -> list[IndexDeclaration]:

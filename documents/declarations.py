@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from auth.rules import DOCUMENT_ROOTS, RuleError, compile_rule, document_bindings
 from baas.kernel.problems import FieldError, Invalid, Problem
+from documents import fields
 from documents.collections import ACTIONS, Action
 from documents.configuration import Declaration
 from documents.indexes.declaration import parse_indexes
@@ -27,6 +28,7 @@ def parse(body: dict[str, Any]) -> Declaration:
     ttl_field, ttl_seconds = _ttl(body)
     return Declaration(
         rules=_rules(body.get("rules") or {}),
+        fields=fields.parse(body.get("rules") or {}),
         schema=schema,
         indexes=parse_indexes(body.get("indexes") or []),
         ttl_field=ttl_field,
@@ -38,8 +40,10 @@ def parse(body: dict[str, Any]) -> Declaration:
 def _rules(given: Any) -> dict[Action, str]:
     if not isinstance(given, dict):
         raise _invalid("rules", "invalid", "it is an object of read, create, update and delete")
-    for name in given.keys() - set(ACTIONS):
-        raise _invalid(f"rules.{name}", "unknown", "rules are read, create, update and delete")
+    for name in given.keys() - {*ACTIONS, "fields"}:
+        raise _invalid(
+            f"rules.{name}", "unknown", "rules are read, create, update, delete and fields"
+        )
     rules: dict[Action, str] = {}
     for action in ACTIONS:
         source = given.get(action)

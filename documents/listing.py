@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from baas.kernel import cursors, db
 from baas.kernel.statements import MAX_KEPT
-from documents import access, collections, relevance, row_filter, wire
+from documents import access, collections, hiding, relevance, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
 from documents.geo import nearest
@@ -97,18 +97,18 @@ def run(caller: Caller, name: str, query: Query) -> Page:
     has_more, rows = _fetch(text, values, query.limit)
     next_cursor = None
     if has_more:
-        next_cursor = cursors.encode(_position(collection, query, rows[-1]))
+        next_cursor = cursors.encode(_position(collection, query, rows[-1], readable))
     scores = None
     if query.search is not None and query.score_field is not None:
-        scores = relevance.scores(collection, query.search, rows)
+        scores = relevance.scores(collection, query.search, rows, readable.parameters)
     return Page(rows=rows, next_cursor=next_cursor, total=total, scores=scores)
 
 
-def _position(collection: Collection, query: Query, last: Row) -> Any:
+def _position(collection: Collection, query: Query, last: Row, readable: RowFilter) -> Any:
     if query.near is not None:
         return nearest.position(query.near, last)
     if query.search is not None and query.by_score:
-        return relevance.position(collection, query.search, last)
+        return relevance.position(collection, query.search, last, readable.parameters)
     return sort.position(query.sort, wire.value(last))
 
 
@@ -137,7 +137,7 @@ def _fetch(text: bytes, values: dict[str, Any], limit: int) -> tuple[bool, list[
 
 def statement(caller: Caller, name: str, query: Query) -> tuple[bytes, dict[str, Any]]:
     """The statement that `run` runs, and its parameters: to be explained."""
-    collection = collections.get(caller.project.id, name)
+    collection = hiding.seen(caller, collections.get(caller.project.id, name))
     return _statement(collection, query, row_filter.readable(caller, collection))
 
 
@@ -150,7 +150,7 @@ def _statement(
         text, own = nearest.statement(
             query.near,
             collection.rows(),
-            collection.table,
+            collection.source,
             plan.select,
             where(plan, readable),
             after=query.after,
@@ -238,11 +238,14 @@ def count(caller: Caller, name: str, filter: Node) -> int:
 
 
 def readable_collection(caller: Caller, name: str) -> Collection | None:
-    """None for a privileged caller's collection that is not there yet. Raises Forbidden."""
+    """The collection as the caller's lists read it. Raises Forbidden.
+
+    None for a privileged caller's collection that is not there yet.
+    """
     found = collections.find(caller.project.id, name)
     if found is None and not caller.principal.bypasses_rules:
         raise access.closed(name, "read")
-    return found
+    return None if found is None else hiding.seen(caller, found)
 
 
 def _count(collection: Collection, filter: Node, readable: RowFilter) -> int:

@@ -117,7 +117,7 @@ def _locked_ids(selection: Selection) -> Iterator[list[str]]:
     """The selected documents' ids, locked until the transaction ends. One at a time."""
     text = (
         b"DECLARE " + _CURSOR + b" NO SCROLL CURSOR FOR SELECT d._id FROM "
-        + selection.collection.table.as_bytes(db.raw()) + b" AS d"
+        + selection.collection.source.as_bytes(db.raw()) + b" AS d"
         + selection.where + selection.order_by + b" FOR UPDATE OF d"
     )  # fmt: skip
     db.execute(text, selection.values)

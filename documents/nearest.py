@@ -106,7 +106,9 @@ def _distances(caller: Caller, collection: Collection, wanted: Nearest) -> dict[
     distance = sql.SQL("({} {} %(near)s::vector({}))").format(
         vector, sql.SQL(operator), sql.Literal(wanted.dimensions)
     )
-    select = sql.SQL("SELECT d._id, {} AS distance FROM {} AS d").format(distance, collection.table)
+    select = sql.SQL("SELECT d._id, {} AS distance FROM {} AS d").format(
+        distance, collection.source
+    )
     has_vector = sql.SQL(" AND {} IS NOT NULL").format(vector).as_bytes(db.raw())
     text = select.as_bytes(db.raw()) + listing.where(plan, readable) + has_vector
     parameters = plan.condition.bind(wanted.filter) | readable.parameters

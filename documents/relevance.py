@@ -78,23 +78,25 @@ def statement(
     return select + where + order + b" LIMIT %d OFFSET %d" % (limit, skip), parameters.values
 
 
-def scores(collection: Collection, search: Text, rows: Sequence[Row]) -> dict[str, float]:
-    """The score of each of the rows by its id."""
+def scores(
+    collection: Collection, search: Text, rows: Sequence[Row], given: dict[str, Any]
+) -> dict[str, float]:
+    """The score of each of the rows by its id. `given` are the parameters of `readable`."""
     parameters = Parameters("s")
     found = db.fetch_all(
         sql.SQL("SELECT d._id, {} FROM {} AS d WHERE d._id = ANY({})").format(
             _score(search, collection.rows(), parameters),
-            collection.table,
+            collection.source,
             parameters.add([row[0] for row in rows], "text[]"),
         ),
-        parameters.values,
+        parameters.values | given,
     )
     return {id: float(score) for id, score in found}
 
 
-def position(collection: Collection, search: Text, row: Row) -> list[Any]:
+def position(collection: Collection, search: Text, row: Row, given: dict[str, Any]) -> list[Any]:
     """What a cursor keeps of the last document of a page."""
-    return [scores(collection, search, [row]).get(row[0], 0.0), row[0]]
+    return [scores(collection, search, [row], given).get(row[0], 0.0), row[0]]
 
 
 def _checked(after: Any) -> tuple[float, str]:

@@ -9,14 +9,16 @@ constants are then exchanged for parameters.
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
+from psycopg import sql
 
 from auth.rules import Rule, ast
+from auth.rules.bindings import Bindings
 from baas.kernel import db
 from documents import access
 from documents.access import Caller
@@ -27,6 +29,11 @@ _STAND_IN: Final = f"uid{secrets.token_hex(16)}"
 # As text, as text in an index's terms (documents_sort_text), as JSON.
 _CONSTANT: Final = re.compile(rb"'(|3|\")" + _STAND_IN.encode() + rb"\"?'")
 _NAMES: Final = {b"": b"%(uid)s", b"3": b"%(uid_sort)s", b'"': b"%(uid_json)s"}
+_PARAMETERS: Final[dict[str, Callable[[str], str]]] = {
+    "uid": lambda uid: uid,
+    "uid_sort": lambda uid: "3" + uid,
+    "uid_json": lambda uid: orjson.dumps(uid).decode(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +45,57 @@ class RowFilter:
 
 
 EVERY_ROW: Final = RowFilter()
+NO_ROW: Final = RowFilter(b"FALSE")
 
 
 def readable(caller: Caller, collection: Collection) -> RowFilter:
-    """What the caller may read. Raises Forbidden `rule_denied` when that can be nothing at all."""
-    rule = collection.rules.get("read")
+    """What the caller may read, of the rows of the collection's source named `d`.
+
+    For a collection that `hiding.seen` gave it has the parameters of the source too. Raises
+    Forbidden `rule_denied` when there can be nothing at all.
+    """
+    found = EVERY_ROW
+    if not caller.principal.bypasses_rules:
+        bindings = access.bindings(caller, collection)
+        rule = collection.rules.get("read")
+        found = NO_ROW if rule is None else allowed(caller, rule, bindings)
+        if found == NO_ROW:
+            raise access.denied(caller, collection, "read")
+    if collection.view is not None and collection.view.names:
+        given = _parameters(caller.principal.uid or "", collection.view.names)
+        return RowFilter(found.text, found.parameters | given)
+    return found
+
+
+def allowed(caller: Caller, rule: Rule, bindings: Bindings) -> RowFilter:
+    """What a rule lets the caller have; NO_ROW when the rows do not matter."""
     uid = caller.principal.uid
-    if uid is not None and rule is not None and _only_compares_uid(rule):
-        shared = _with_parameters(caller, collection, uid)
+    if uid is not None and _only_compares_uid(rule):
+        shared = _with_parameters(access.rows_allowed(caller, rule, bindings, _STAND_IN), uid)
         if shared is not None:
             return shared
-    rows = access.readable_rows(caller, collection)
+    return _filter(access.rows_allowed(caller, rule, bindings))
+
+
+def _filter(rows: sql.Composable) -> RowFilter:
     return EVERY_ROW if rows == access.EVERY_ROW else RowFilter(rows.as_bytes(db.raw()))
 
 
-def _with_parameters(caller: Caller, collection: Collection, uid: str) -> RowFilter | None:
-    rows = access.readable_rows(caller, collection, uid=_STAND_IN)
-    if rows == access.EVERY_ROW:
-        return EVERY_ROW
-    text = _CONSTANT.sub(lambda found: _NAMES[found[1]], rows.as_bytes(db.raw()))
+def _with_parameters(rows: sql.Composable, uid: str) -> RowFilter | None:
+    found = _filter(rows)
+    text = _CONSTANT.sub(lambda found: _NAMES[found[1]], found.text)
     if _STAND_IN.encode() in text:
         return None  # in a form that we do not know
-    given = {
-        "uid": uid,
-        "uid_sort": "3" + uid,
-        "uid_json": orjson.dumps(uid).decode(),
-    }
-    return RowFilter(text, {name: given[name] for name in given if f"%({name})s".encode() in text})
+    return RowFilter(text, _parameters(uid, names_in(text)))
+
+
+def names_in(text: bytes) -> frozenset[str]:
+    """Which parameters of the caller's a text has."""
+    return frozenset([name for name in _PARAMETERS if f"%({name})s".encode() in text])
+
+
+def _parameters(uid: str, names: Iterable[str]) -> dict[str, Any]:
+    return {name: _PARAMETERS[name](uid) for name in names}
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from baas.kernel import db
-from documents import listing, row_filter, wire
+from documents import hiding, listing, row_filter, wire
 from documents.access import Caller
 from documents.collections import Action, Collection
 from documents.query import Node, Parameters, sort
@@ -25,7 +25,8 @@ _CHARACTERS: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    collection: Collection
+    caller: Caller
+    collection: Collection  # as the caller's lists read it
     filter: Node
     order: Sort
     is_sorted: bool  # the caller asked for the order
@@ -54,7 +55,9 @@ class Selection:
                 return
             yield from page
             parameters = Parameters("c")
-            last = sort.position(self.order, wire.value(page[-1]))
+            # The order is that of what the caller sees.
+            seen = hiding.mask(self.caller, self.collection, wire.value(page[-1]))
+            last = sort.position(self.order, seen)
             condition = sort.after(self.order, last, parameters, self.collection.rows())
             behind = b" AND " + condition.as_bytes(db.raw())
             values = self.values | parameters.values
@@ -70,6 +73,7 @@ def select(
     caller: Caller, collection: Collection, action: Action, filter: Node, order: Sort | None = None
 ) -> Selection:
     """Raises Forbidden `rule_denied` when the caller may read or write nothing at all here."""
+    collection = hiding.seen(caller, collection)
     readable = row_filter.readable(caller, collection)
     allowed = writable(caller, collection, action)
     plan = listing.plan_of(collection, filter, order or BY_ID)
@@ -77,12 +81,13 @@ def select(
     if allowed.text:
         where += b" AND (" + allowed.text + b")"
     return Selection(
+        caller=caller,
         collection=collection,
         filter=filter,
         order=order or BY_ID,
         is_sorted=order is not None,
         is_whole=allowed.is_whole,
-        select=plan.select,
+        select=collection.statements.select_whole.as_bytes(db.raw()),
         where=where,
         order_by=plan.order_by,
         values=plan.condition.bind(filter) | readable.parameters,

@@ -9,6 +9,10 @@ class Rules(serializers.Serializer[Any]):
     create = serializers.CharField(required=False)  # type: ignore[assignment]
     update = serializers.CharField(required=False)  # type: ignore[assignment]
     delete = serializers.CharField(required=False)
+    # As an attribute it hides one of the serializer.
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.CharField(), required=False, help_text="Who sees a field: its rule"
+    )
 
 
 class Progress(serializers.Serializer[Any]):

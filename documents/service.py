@@ -4,7 +4,7 @@ Documents are passed in their wire form: the user's fields beside `_id`, `_versi
 `_createdAt` and `_updatedAt`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,12 +14,13 @@ from baas.kernel import db, ids, repeatable
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import Conflict, FieldError, Invalid, PreconditionFailed, TooLarge
-from documents import access, changes, checks, collections, refusals, values, wire, writing
+from documents import access, changes, checks, collections, hiding, refusals, values, wire, writing
 from documents.access import Caller
 from documents.capacity import room_for
+from documents.changes import Changed
 from documents.collections import Action, Collection
 from documents.rewriting import mismatch, require_readable, rewrite
-from documents.updates import Update
+from documents.updates import Replacement, Update
 from documents.wire import Row
 
 MAX_BATCH: Final = 500
@@ -43,6 +44,7 @@ def get_row(caller: Caller, name: str, id: str) -> Row:
         document = wire.value(row)
         if not access.may(caller, collection, "read", doc=document):
             raise access.not_found(caller, collection, id, document)
+        row = hiding.mask_row(caller, collection, row)
     return row
 
 
@@ -134,6 +136,8 @@ def _new(
         now = rfc3339(repeatable.now())
         preview = wire.with_system_fields((id, 1, owner, now, now), fields)
         access.require(caller, collection, "create", data=preview)
+        if not hiding.may_create(caller, collection, preview):
+            raise access.denied(caller, collection, "create", data=preview)
     return {"id": id, "doc": text.decode(), "owner": owner}
 
 
@@ -163,12 +167,31 @@ def update_row(
     collection = existing(caller, name, "update", id)
 
     def changed(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-        return changes.carry_out(caller, change, document)
+        return _changed(
+            caller,
+            collection,
+            change,
+            document,
+            lambda: changes.carry_out(caller, change, document),
+        )
 
     row = rewrite(caller, collection, id, changed, if_version)
     if row is None:
         raise access.not_found(caller, collection, id)
-    return row
+    return hiding.mask_row(caller, collection, row)
+
+
+def _changed(
+    caller: Caller,
+    collection: Collection,
+    change: Update,
+    document: dict[str, Any],
+    carry_out: Callable[[], Changed],
+) -> Changed:
+    found = hiding.changed(caller, collection, change, document, carry_out)
+    if found is None:
+        raise access.denied(caller, collection, "update", doc=document)
+    return found
 
 
 def replace(
@@ -212,13 +235,14 @@ def replace_row(
         owner = document["_owner"]
         if caller.principal.bypasses_rules and "_owner" in data:
             owner = checks.checked_owner(data["_owner"])
-        return fields, owner
+        replacement = Replacement(fields)
+        return _changed(caller, collection, replacement, document, lambda: (fields, owner))
 
     while True:
         if if_exists is not False:
             row = rewrite(caller, collection, id, changed, if_version, may_create=not if_exists)
             if row is not None:
-                return row, False
+                return hiding.mask_row(caller, collection, row), False
             if if_exists:
                 raise access.not_found(caller, collection, id)
             if if_version is not None:

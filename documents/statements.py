@@ -12,6 +12,7 @@ from psycopg import sql
 from baas.kernel import db
 from baas.kernel.events import insert_clause
 from documents import wire
+from documents.hidden import View
 
 # The SQL below is put together from constants and from identifiers and literals of psycopg.
 _CREATED: LiteralString = "baas.db.document.created"
@@ -44,12 +45,19 @@ class Statements:
     delete: bytes  # -> its id, nothing when it is not there
     delete_version: bytes  # only while the stored version is `version`
     select: sql.Composed  # the beginning of a list
+    select_whole: sql.Composed  # with what is hidden from the caller, for writes
     count: sql.Composed
 
 
 def compose(
-    *, table: sql.Identifier, project_id: int, project_slug: str, collection: str
+    *,
+    table: sql.Identifier,
+    project_id: int,
+    project_slug: str,
+    collection: str,
+    view: View | None = None,
 ) -> Statements:
+    """Of a collection's table; with a view its lists are of that."""
     source = sql.Literal(f"/projects/{project_slug}/db/{collection}")
 
     def event(
@@ -69,6 +77,8 @@ def compose(
         )
 
     row = sql.SQL(wire.columns("d"))
+    seen = table if view is None else view.source
+    whole = row if view is None else sql.SQL(wire.columns("d", "whole"))
     new = wire.as_jsonb("d")
     created = sql.SQL("e AS ({})").format(
         event(_CREATED, "d", "jsonb_build_object('document', " + new + ")")
@@ -194,8 +204,9 @@ def compose(
                 table=table, event=deleted, condition=sql.SQL(" AND version = %(version)s")
             )
         ),
-        select=sql.SQL("SELECT {} FROM {} AS d").format(row, table),
-        count=sql.SQL("SELECT count(*) FROM {} AS d").format(table),
+        select=sql.SQL("SELECT {} FROM {} AS d").format(row, seen),
+        select_whole=sql.SQL("SELECT {} FROM {} AS d").format(whole, seen),
+        count=sql.SQL("SELECT count(*) FROM {} AS d").format(seen),
     )
 
 

@@ -21,7 +21,7 @@ def _shown(collection: Collection) -> dict[str, Any]:
     progress = {} if collection.is_settled else running.progress(collection)
     return {
         "name": collection.name,
-        "rules": dict(collection.rule_sources),
+        "rules": _shown_rules(collection),
         "schema": collection.schema,
         "indexes": [
             _shown_index(index, progress) for index in collection.indexes if not index.implied
@@ -30,6 +30,12 @@ def _shown(collection: Collection) -> dict[str, Any]:
         "ttl_seconds": collection.ttl_seconds,
         "max_docs": collection.max_docs,
     }
+
+
+def _shown_rules(collection: Collection) -> dict[str, Any]:
+    fields = {".".join(field.path): field.rule.source for field in collection.hidden}
+    shown: dict[str, Any] = dict(collection.rule_sources.items())
+    return shown | {"fields": fields} if fields else shown
 
 
 def _shown_index(index: Index, progress: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -18,12 +18,12 @@ _TIME: Final = 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'
 Row: TypeAlias = tuple[Any, ...]
 
 
-def columns(alias: LiteralString) -> LiteralString:
-    """The select list that makes a Row."""
+def columns(alias: LiteralString, doc: LiteralString = "doc") -> LiteralString:
+    """The select list that makes a Row, of the user's fields in the column `doc`."""
     return (
         f"{alias}._id, {alias}.version, {alias}.owner,"
         f" to_char({alias}.created_at AT TIME ZONE 'UTC', '{_TIME}'),"
-        f" to_char({alias}.updated_at AT TIME ZONE 'UTC', '{_TIME}'), {alias}.doc::text"
+        f" to_char({alias}.updated_at AT TIME ZONE 'UTC', '{_TIME}'), {alias}.{doc}::text"
     )
 
 

@@ -39,7 +39,7 @@ def writable(caller: Caller, collection: Collection, action: Action) -> Writable
     is_whole = True
     for part in _clauses(rule):
         try:
-            rows = access.rows_allowed(caller, collection, part)
+            rows = access.rows_allowed(caller, part, access.bindings(caller, collection))
         except RuleNotCompilable:
             is_whole = False
             continue

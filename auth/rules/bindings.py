@@ -48,9 +48,15 @@ class Bindings:
 
 
 def document_bindings(
-    alias: str, table_of: TableOf | None = None, narrow: Narrow | None = None
+    alias: str,
+    table_of: TableOf | None = None,
+    narrow: Narrow | None = None,
+    *,
+    json_column: str = "doc",
 ) -> Bindings:
     """For a table `_id, doc jsonb, owner, version, created_at, updated_at` named `alias`.
+
+    The column of the other fields may have another name than `doc`.
 
     `table_of` names the tables of collections for `get()`; without it `get()` is refused.
     `narrow(path, values)` may answer with a condition that is true of every row whose field at
@@ -61,7 +67,7 @@ def document_bindings(
         root="doc",
         alias=alias,
         columns=DOCUMENT_COLUMNS,
-        json_column="doc",
+        json_column=json_column,
         table_of=table_of,
         narrow=narrow,
     )

@@ -140,6 +140,7 @@ class Rule:
             self,
             bindings.alias,
             bindings.root,
+            bindings.json_column,
             bindings.narrow,
             self._tables(bindings),
             repr(known),

@@ -116,10 +116,12 @@ def _parts(search: str, language: str | None) -> Text:
     )  # fmt: skip
 
 
-def vector(fields: Sequence[str], language: str, alias: str | None = None) -> sql.Composable:
+def vector(
+    fields: Sequence[str], language: str, doc: sql.Composable = columns.DOC
+) -> sql.Composable:
     """The words of a document: what a text index is on."""
     return sql.SQL("documents_text_vector({}, {}, {}::regconfig)").format(
-        columns.column("doc", alias), _paths(fields), columns.literal(language)
+        doc, _paths(fields), columns.literal(language)
     )
 
 
@@ -160,8 +162,9 @@ def to_sql(node: Text, rows: Rows, add: Any) -> sql.Composable:
     """The condition; `add(make, cast)` makes a parameter of the node. Raises Malformed without a
     text index."""
     fields, language = _index(rows)
+    rows = rows.facing(*[tuple(field.split(".")) for field in fields])
     found = sql.SQL("{} @@ {}").format(
-        vector(fields, language, rows.alias), _query(node, language, add)
+        vector(fields, language, rows.doc), _query(node, language, add)
     )
     texts = sql.SQL("documents_text({}, {})").format(rows.doc, _paths(fields))
     has_phrase = "SELECT FROM unnest({}) AS p(phrase) WHERE position(documents_text_fold(phrase)"
@@ -180,8 +183,9 @@ def to_sql(node: Text, rows: Rows, add: Any) -> sql.Composable:
 def score(node: Text, rows: Rows, add: Any) -> sql.Composable:
     """How well a document matches (`{"$meta": "textScore"}`): a float, more is better."""
     fields, language = _index(rows)
+    rows = rows.facing(*[tuple(field.split(".")) for field in fields])
     return sql.SQL("ts_rank({}, {})").format(
-        vector(fields, language, rows.alias), _query(node, language, add)
+        vector(fields, language, rows.doc), _query(node, language, add)
     )
 
 
