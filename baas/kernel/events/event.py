@@ -22,9 +22,9 @@ class Event:
 
 def rfc3339(moment: datetime) -> str:
     """RFC 3339 UTC with milliseconds, as everywhere on the wire."""
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-    )
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def cloudevent(
