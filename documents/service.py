@@ -89,8 +89,13 @@ def create_row(caller: Caller, name: str, data: dict[str, Any], text: bytes | No
     return writing.insert(collection, new, has_own_id="_id" in data)
 
 
-def create_many(caller: Caller, name: str, items: Sequence[Any]) -> list[Row]:
-    """Store all documents or none. Problems name the document: `[3]`, `[3].title`."""
+def create_many(
+    caller: Caller, name: str, items: Sequence[Any], *, is_plain: bool = False
+) -> list[Row]:
+    """Store all documents or none. Problems name the document: `[3]`, `[3].title`.
+
+    `is_plain`: the JSON text of all items is `values.is_plain`.
+    """
     if len(items) > MAX_BATCH:
         raise TooLarge(f"A batch has {MAX_BATCH} documents at most.", code="batch_too_large")
     collection = _writable(caller, name, "create")
@@ -99,7 +104,8 @@ def create_many(caller: Caller, name: str, items: Sequence[Any]) -> list[Row]:
         if not isinstance(data, dict):
             raise values.invalid_value(f"[{index}]", "a document is a JSON object")
         with refusals.naming(f"[{index}]"):
-            rows.append(_new(caller, collection, data, None))
+            text = values.dumps(data) if is_plain else None
+            rows.append(_new(caller, collection, data, text))
     # One JSON text: psycopg would escape the members of three arrays one by one.
     items_text = ",".join(
         [

@@ -61,14 +61,14 @@ def create(request: Request) -> Response:
     name = collection_of(request)
     body = json_body(request)
     caller = caller_of(request)
+    is_plain = values.is_plain(request.body())
     if isinstance(body, list):
-        rows = service.create_many(caller, name, body)
+        rows = service.create_many(caller, name, body, is_plain=is_plain)
         items = ",".join(map(wire.text, rows))
         return Response(201, f'{{"items":[{items}]}}'.encode())
     if not isinstance(body, dict):
         raise Malformed("The body is a document (a JSON object) or an array of them.")
-    text = request.body()
-    row = service.create_row(caller, name, body, text if values.is_plain(text) else None)
+    row = service.create_row(caller, name, body, request.body() if is_plain else None)
     return _document(row, 201)
 
 
