@@ -166,14 +166,7 @@ class _Import:
                     self._number -= 1
                     return
                 collections.check_name(name)
-            item = items.item(
-                document,
-                self._number,
-                piece.end,
-                self._validator(name),
-                # An escape may write a dollar.
-                is_extended=b'"$' in piece.text or b"\\u" in piece.text,
-            )
+            item = items.item(document, piece.text, self._number, piece.end, self._validator(name))
         except Problem as problem:
             id = document.get("_id") if isinstance(document, dict) else None
             self._fail(piece.end, id if isinstance(id, str) else None, problem)

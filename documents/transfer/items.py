@@ -46,27 +46,28 @@ def parse(text: bytes) -> tuple[str | None, Any]:
     )
 
 
-def item(
-    document: Any, number: int, end: int, validator: Validator | None, *, is_extended: bool
-) -> Item:
-    """Raises Invalid or TooLarge for what cannot be stored. `is_extended`: it has `$…` names."""
+def item(document: Any, text: bytes, number: int, end: int, validator: Validator | None) -> Item:
+    """Raises Invalid or TooLarge for what cannot be stored. `text` is what it was parsed from."""
     if not isinstance(document, dict):
         raise values.invalid_value("", "a document is a JSON object")
-    if is_extended:
+    is_plain = values.is_plain(text)
+    if not is_plain:
         document = from_extended(document)
     id = document.get("_id")
     if id is None:
         id = ids.new_id()
     else:
         checks.check_id(id)
-    fields = values.normalise(wire.user_fields(document))
-    text = values.dumps(fields)
-    checks.check_size(text)
+    fields = wire.user_fields(document)
+    if not is_plain:
+        fields = values.normalise(fields)
+    doc = values.dumps(fields)
+    checks.check_size(doc)
     if validator is not None:
         validator.check(fields)
     return Item(
         id=id,
-        doc=text.decode(),
+        doc=doc.decode(),
         owner=checks.checked_owner(document.get("_owner")),
         has_owner="_owner" in document,
         version=_version(document.get("_version")),

@@ -142,7 +142,7 @@ _INSERT: Final[LiteralString] = (
     "n AS (INSERT INTO {table} (_id, doc, owner, version, created_at, updated_at)"
     " SELECT _id, doc, owner, coalesce(version, 1), coalesce(created_at, documents_now()),"
     " coalesce(updated_at, documents_now()) FROM input{new}"
-    " ON CONFLICT (_id) DO NOTHING RETURNING *)"
+    " ON CONFLICT (_id) DO NOTHING RETURNING {returned})"
 )
 
 
@@ -169,7 +169,10 @@ def _statement(
         parts.append(sql.SQL(_LOCKED).format(table=table))
         parts.append(sql.SQL(_REPLACED).format(table=table, before=sql.SQL(wire.as_jsonb("o"))))
     of_new: LiteralString = " WHERE _id NOT IN (SELECT _id FROM o)" if upsert else ""
-    parts.append(sql.SQL(_INSERT).format(table=table, new=sql.SQL(of_new)))
+    returned: LiteralString = "*" if announce else "_id"
+    parts.append(
+        sql.SQL(_INSERT).format(table=table, new=sql.SQL(of_new), returned=sql.SQL(returned))
+    )
     if announce:
         created = event(
             "baas.db.document.created", "n", "jsonb_build_object('document', " + new + ")"

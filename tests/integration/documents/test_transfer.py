@@ -161,7 +161,8 @@ def test_an_export_that_breaks_has_no_end(notes: Collection, format: Any) -> Non
         chunks = iter(Packed(stream) if pack else stream)
         received = b"" if pack else next(chunks)
         db.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid()"
             " AND datname = current_database() AND state LIKE 'idle in transaction%%'",
             (),
         )
