@@ -24,6 +24,11 @@ def parse(filter: Any, *, variables: frozenset[str] = frozenset()) -> Node:
     return node
 
 
+def parse_element(condition: Any) -> tuple[Node, bool]:
+    """The argument of an `$elemMatch`, and whether it is a filter on objects. Raises Malformed."""
+    return Reader(frozenset()).element(condition)
+
+
 class Reader:
     """Reads one filter. What it may cost is bounded as a whole."""
 

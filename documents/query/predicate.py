@@ -44,13 +44,16 @@ def matches(node: Node, document: dict[str, Any]) -> bool:
     return compile_predicate(node)(document)
 
 
-def compile_predicate(node: Node, matcher: MakeMatcher = regexes.matcher) -> Predicate:
-    """The filter as a function; means the same as `to_sql`.
+def compile_predicate(
+    node: Node, matcher: MakeMatcher = regexes.matcher, *, at_root: bool = True
+) -> Predicate:
+    """The filter as a function; means the same as `to_sql`. Not `at_root` it is one on an element
+    of an array, as in `$elemMatch`.
 
     Raises Malformed `unsupported_operator` for what only the database can tell: `$expr`, `$text`,
     and the patterns that `matcher` does not understand.
     """
-    return _Compiler(matcher).node(node, at_root=True)
+    return _Compiler(matcher).node(node, at_root=at_root)
 
 
 class _Compiler:

@@ -1,31 +1,42 @@
 """`fields`: which parts of a document a reply has. Pure."""
 
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
 
-from documents.query import paths
+from documents.query import parser, paths
+from documents.query.paths import MISSING
+from documents.query.predicate import compile_predicate
 from documents.query.problems import invalid_query, unsupported
 
-Project = Callable[[dict[str, Any]], dict[str, Any]]
-_Tree = dict[str, Any]  # step -> None (the whole value) or the tree below
+Project: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+# What becomes of a value: `$slice` and `$elemMatch`. MISSING leaves the field out.
+Change: TypeAlias = Callable[[Any], Any]
+_Tree: TypeAlias = dict[str, Any]  # step -> None (the whole value), a Change, or the tree below
+
+MAX_SLICE: Final = 2**31
 
 
 def parse(spec: Any) -> Project | None:
-    """A function from `["a", "b.c"]`, `"a,b.c"`, `"-a"`, `{"a": 1}` or `{"a": 0}`.
+    """A function from `["a", "b.c"]`, `"a,b.c"`, `"-a"`, `{"a": 1}`, `{"a": 0}`,
+    `{"a": {"$slice": 5}}` or `{"a": {"$elemMatch": {"b": 1}}}`.
 
-    None for no projection. `_id` stays unless it is excluded by name. Raises Malformed.
+    None for no projection. `_id` stays unless it is excluded by name; a `$slice` alone leaves the
+    other fields in, an `$elemMatch` alone leaves them out. Raises Malformed.
     """
     if spec is None or spec in ("", [], {}):
         return None
     chosen = _chosen(spec)
     keep_id = chosen.pop("_id", True)
-    include = set(chosen.values())
+    if not isinstance(keep_id, bool):
+        raise invalid_query("_id is included or excluded", "fields")
+    include = {choice for choice in chosen.values() if isinstance(choice, bool)}
     if len(include) > 1:
         raise invalid_query("fields are either all included or all excluded", "fields")
     if not chosen:
         return (lambda document: {"_id": document["_id"]}) if keep_id else _without({"_id": None})
     tree = _tree(chosen)
-    if include == {True}:
+    if include == {True} or (not include and _has_elem_match(spec)):
         if keep_id:
             tree["_id"] = None
         return lambda document: _kept(document, tree)
@@ -34,33 +45,96 @@ def parse(spec: Any) -> Project | None:
     return _without(tree)
 
 
-def _chosen(spec: Any) -> dict[str, bool]:
+def _chosen(spec: Any) -> dict[str, bool | Change]:
     if isinstance(spec, str):
         spec = spec.split(",")
     if isinstance(spec, list) and all(isinstance(name, str) for name in spec):
         return {name.removeprefix("-"): not name.startswith("-") for name in spec}
     if isinstance(spec, dict):
-        for value in spec.values():
-            if isinstance(value, dict):
-                raise unsupported(next(iter(value), "{}"), "projection")
-            if not isinstance(value, bool) and value not in (0, 1):
-                raise invalid_query("fields takes 1 or 0 for each field", "fields")
-        return {name: bool(value) for name, value in spec.items()}
+        return {name: _choice(name, value) for name, value in spec.items()}
     raise invalid_query('fields is ["a", "b.c"], {"a": 1} or {"a": 0}', "fields")
 
 
-def _tree(chosen: dict[str, bool]) -> _Tree:
+def _choice(name: str, value: Any) -> bool | Change:
+    if name.endswith(".$"):
+        raise unsupported("$", "projection")
+    if isinstance(value, dict):
+        operator = next(iter(value), "{}")
+        if len(value) == 1 and operator == "$slice":
+            return _slice(value["$slice"])
+        if len(value) == 1 and operator == "$elemMatch":
+            return _elem_match(name, value["$elemMatch"])
+        raise unsupported(operator, "projection")
+    if not isinstance(value, bool) and value not in (0, 1):
+        raise invalid_query("fields takes 1 or 0 for each field", "fields")
+    return bool(value)
+
+
+def _has_elem_match(spec: Any) -> bool:
+    return any(isinstance(value, dict) and "$elemMatch" in value for value in spec.values())
+
+
+def _slice(argument: Any) -> Change:
+    """The first or last elements of an array; other values stay."""
+    numbers = argument if isinstance(argument, list) else [argument]
+    if not all(_is_whole(number) for number in numbers) or not 1 <= len(numbers) <= 2:
+        raise invalid_query("$slice takes a whole number, or [skip, count]", "fields")
+    if len(numbers) == 1:
+        (count,) = map(int, numbers)
+        return lambda found: _part(found, 0, count) if count >= 0 else _part(found, count, -count)
+    skip, count = map(int, numbers)
+    if count <= 0:
+        raise invalid_query("the count of a $slice is 1 at least", "fields")
+    return lambda found: _part(found, skip, count)
+
+
+def _is_whole(number: Any) -> bool:
+    return (
+        isinstance(number, int | Decimal)
+        and not isinstance(number, bool)
+        and -MAX_SLICE < number < MAX_SLICE
+        and number == int(number)
+    )
+
+
+def _part(found: Any, start: int, count: int) -> Any:
+    if not isinstance(found, list):
+        return found
+    if start < 0:
+        start = max(0, len(found) + start)
+    return found[start : start + count]
+
+
+def _elem_match(name: str, condition: Any) -> Change:
+    """The first matching element of an array, in an array; nothing where there is none."""
+    if "." in name:
+        raise invalid_query("$elemMatch in fields stands at a field of the document", "fields")
+    node, of_objects = parser.parse_element(condition)
+    matches = compile_predicate(node, at_root=False)
+
+    def change(found: Any) -> Any:
+        for item in found if isinstance(found, list) else ():
+            tested = paths.as_object(item) if of_objects else item
+            if (tested is not None or not of_objects) and matches(tested):
+                return [item]
+        return MISSING
+
+    return change
+
+
+def _tree(chosen: dict[str, bool | Change]) -> _Tree:
     tree: _Tree = {}
-    for name in chosen:
+    for name, choice in chosen.items():
         *parents, last = paths.parse(name)
         node = tree
         for step in parents:
-            node = node.setdefault(step, {})
-            if node is None:
+            below = node.setdefault(step, {})
+            if not isinstance(below, dict):
                 raise _collision(name)
+            node = below
         if last in node:
             raise _collision(name)
-        node[last] = None
+        node[last] = None if isinstance(choice, bool) else choice
     return tree
 
 
@@ -75,6 +149,8 @@ def _kept(value: dict[str, Any], tree: _Tree) -> dict[str, Any]:
             below = tree[key]
             if below is None:
                 made[key] = inner
+            elif callable(below):
+                _put(made, key, below(inner))
             elif isinstance(inner, dict):
                 made[key] = _kept(inner, below)
             elif isinstance(inner, list):
@@ -102,8 +178,17 @@ def _dropped(value: Any, tree: _Tree) -> Any:
         return [_dropped(item, tree) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: inner if key not in tree else _dropped(inner, tree[key])
-        for key, inner in value.items()
-        if not (key in tree and tree[key] is None)
-    }
+    made: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key not in tree:
+            made[key] = inner
+        elif callable(tree[key]):
+            _put(made, key, tree[key](inner))
+        elif tree[key] is not None:
+            made[key] = _dropped(inner, tree[key])
+    return made
+
+
+def _put(made: dict[str, Any], key: str, value: Any) -> None:
+    if value is not MISSING:
+        made[key] = value

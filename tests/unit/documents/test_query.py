@@ -147,11 +147,73 @@ def test_a_projection_drops_what_is_named() -> None:
     assert projection.parse(None) is None
 
 
-@pytest.mark.parametrize("fields", [["a", "a.b"], ["a.b", "a"], ["a", "-b"], {"a": 2}, 5, ["a..b"]])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"tags": {"$slice": 2}, "n": 1}, {"_id": "d1", "n": Decimal("5.0"), "tags": ["a", "b"]}),
+        ({"tags": {"$slice": -1}, "_id": 0, "flag": 1}, {"flag": True, "tags": [[1]]}),
+        (
+            {"tags": {"$slice": [1, 2]}, "n": 1},
+            {"_id": "d1", "n": Decimal("5.0"), "tags": ["b", 7]},
+        ),
+        ({"tags": {"$slice": [-3, 1]}, "flag": 1}, {"_id": "d1", "flag": True, "tags": ["b"]}),
+        ({"tags": {"$slice": [-9, 1]}, "flag": 1}, {"_id": "d1", "flag": True, "tags": ["a"]}),
+        ({"items": {"$elemMatch": {"k": 2}}}, {"_id": "d1", "items": [{"k": 2}]}),
+        ({"items": {"$elemMatch": {"k": 3}}, "flag": 1}, {"_id": "d1", "flag": True}),
+        ({"tags": {"$elemMatch": {"$type": "number"}}}, {"_id": "d1", "tags": [7]}),
+        ({"n": {"$elemMatch": {"$gt": 1}}}, {"_id": "d1"}),
+        ({"n": {"$slice": 0}, "flag": 1}, {"_id": "d1", "n": Decimal("5.0"), "flag": True}),
+    ],
+)
+def test_a_projection_takes_parts_of_arrays(fields: Any, expected: dict[str, Any]) -> None:
+    project = projection.parse(fields)
+    assert project is not None
+    assert project(DOCUMENT) == expected
+
+
+def test_a_slice_alone_leaves_the_other_fields_in() -> None:
+    project = projection.parse({"tags": {"$slice": 1}})
+    assert project is not None
+    assert project(DOCUMENT) == {**DOCUMENT, "tags": ["a"]}
+    project = projection.parse({"items": {"$slice": 1}, "tags": 0})
+    assert project is not None
+    expected = {name: value for name, value in DOCUMENT.items() if name != "tags"}
+    assert project(DOCUMENT) == {**expected, "items": [{"k": 1, "v": 5}]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["a", "a.b"],
+        ["a.b", "a"],
+        ["a", "-b"],
+        {"a": 2},
+        5,
+        ["a..b"],
+        {"a": {"$slice": "x"}},
+        {"a": {"$slice": [1, 0]}},
+        {"a": {"$slice": [1, 2, 3]}},
+        {"a": {"$slice": Decimal("1.5")}},
+        {"a": {"$slice": 1}, "a.b": 1},
+        {"a.b": {"$elemMatch": {"c": 1}}},
+        {"a": {"$elemMatch": 1}},
+        {"a": {"$elemMatch": {"b": {"$size": -1}}}},
+        {"_id": {"$slice": 1}},
+    ],
+)
 def test_a_projection_that_contradicts_itself_is_refused(fields: Any) -> None:
     with pytest.raises(Problem) as refused:
         projection.parse(fields)
     assert refused.value.code == "invalid_query"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"a.$": 1}, {"a": {"$add": [1, 2]}}, {"a": {}}, {"a": {"$meta": 1}}]
+)
+def test_a_projection_that_is_not_there_is_refused(fields: Any) -> None:
+    with pytest.raises(Problem) as refused:
+        projection.parse(fields)
+    assert refused.value.code == "unsupported_operator"
 
 
 @pytest.mark.parametrize(
