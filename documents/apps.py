@@ -7,7 +7,7 @@ class DocumentsConfig(AppConfig):
 
     def ready(self) -> None:
         from baas.kernel import projects
-        from documents import tables
+        from documents import configuration, tables
 
         projects.on_create(tables.create_schema)
-        projects.on_delete(tables.drop_schema)
+        projects.on_delete(configuration.delete_all)

@@ -12,7 +12,7 @@ from baas.kernel.config_cache import changed
 from baas.kernel.problems import Conflict
 from documents import collections, tables
 from documents.collections import Action, Collection
-from documents.indexes import changes
+from documents.indexes import changes, running
 from documents.indexes.declaration import IndexDeclaration
 
 
@@ -107,3 +107,11 @@ def delete(project_id: int, name: str) -> None:
     tables.drop(found.table)
     db.execute("DELETE FROM documents_collection WHERE id = %s", (found.id,))
     changed(project_id)
+
+
+def delete_all(project_id: int) -> None:
+    """Remove the documents of a project that is being deleted."""
+    rows = db.fetch_all("SELECT id FROM documents_collection WHERE project_id = %s", (project_id,))
+    for (id,) in rows:
+        running.interrupt(id)
+    tables.drop_schema(project_id)

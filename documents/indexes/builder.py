@@ -99,15 +99,22 @@ def _settle(builder: Builder, collection: Collection) -> None:
             return
         index = next(index for index in collection.indexes if not index.is_settled)
         try:
-            built = _build(builder, collection, index)
+            built = _built_or_failed(builder, collection, index)
         except psycopg.errors.UndefinedTable:
-            return  # dropped or renamed meanwhile
-        except (Conflict, Invalid) as problem:
-            logger.info("index %s of %r: %s", index.label, collection.name, problem.detail)
-            built = _failed(builder, collection, index, problem)
+            # Dropped or renamed meanwhile, as a rule; `_note` then finds no such collection.
+            built = replace(index, state="failed", error="The collection's table is gone.")
         _note(collection, index, built)
     finally:
-        _one(builder, "SELECT pg_advisory_unlock(%s, %s)", lock)
+        if not builder.closed:
+            _one(builder, "SELECT pg_advisory_unlock(%s, %s)", lock)
+
+
+def _built_or_failed(builder: Builder, collection: Collection, index: Index) -> Index:
+    try:
+        return _build(builder, collection, index)
+    except (Conflict, Invalid) as problem:
+        logger.info("index %s of %r: %s", index.label, collection.name, problem.detail)
+        return _failed(builder, collection, index, problem)
 
 
 def _build(builder: Builder, collection: Collection, index: Index) -> Index:
@@ -125,7 +132,7 @@ def _build(builder: Builder, collection: Collection, index: Index) -> Index:
         # Until PostgreSQL knows what is in it, it guesses, and may leave the index alone.
         builder.execute(sql.SQL("ANALYZE {}").format(collection.table))
     except psycopg.Error as error:
-        if isinstance(error, (*_LATER, psycopg.OperationalError, psycopg.errors.UndefinedTable)):
+        if builder.closed or isinstance(error, (*_LATER, psycopg.errors.UndefinedTable)):
             raise  # not the index's fault
         raise changes.problem(index, error) from error
     members: State | None = "ready" if index.multikey else None
