@@ -129,19 +129,96 @@ AS $$ BEGIN
             WHERE e = ANY(vals)));
 END $$;
 
+-- The other way round: every value by which $in finds a document at a path, null for what is
+-- missing. Some come twice.
+CREATE FUNCTION documents_lookup_keys(v jsonb, path text[]) RETURNS SETOF jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    x jsonb;
+BEGIN
+    IF cardinality(path) = 0 AND jsonb_typeof(v) IS DISTINCT FROM 'array' THEN
+        RETURN NEXT coalesce(v, 'null');
+        RETURN;
+    END IF;
+    FOR x IN SELECT documents_reach(v, path) LOOP
+        RETURN NEXT coalesce(x, 'null');
+        IF jsonb_typeof(x) = 'array' THEN
+            RETURN QUERY SELECT jsonb_array_elements(x);
+        END IF;
+    END LOOP;
+END $$;
+
+-- The ids that a map from values (as documents_order_text) to arrays of ids has for some values.
+-- (Loops: these run for each row, and a query inside of a function takes its time to start.)
+CREATE FUNCTION documents_ids_of(map jsonb, vals jsonb[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    found jsonb;
+    ids text[] := '{}';
+BEGIN
+    FOREACH v IN ARRAY vals LOOP
+        found := map -> documents_order_text(v);
+        IF found IS NULL THEN
+            CONTINUE;
+        ELSIF jsonb_array_length(found) < 10 THEN
+            FOR place IN 0 .. jsonb_array_length(found) - 1 LOOP
+                ids := ids || (found ->> place);
+            END LOOP;
+        ELSE
+            ids := ids || ARRAY(SELECT jsonb_array_elements_text(found));
+        END IF;
+    END LOOP;
+    RETURN ids;
+END $$;
+
 -- Values in the terms of columns and indexes.
 CREATE FUNCTION documents_texts(vals jsonb[]) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(SELECT v #>> '{}' FROM unnest(vals) AS u(v) WHERE jsonb_typeof(v) = 'string');
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    texts text[] := '{}';
+BEGIN
+    FOREACH v IN ARRAY vals LOOP
+        IF jsonb_typeof(v) = 'string' THEN
+            texts := texts || (v #>> '{}');
+        END IF;
+    END LOOP;
+    RETURN texts;
+END $$;
 
 CREATE FUNCTION documents_sort_texts(vals jsonb[]) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(SELECT documents_sort_text(v) FROM unnest(vals) AS u(v)
-    WHERE jsonb_typeof(v) <> 'number');
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    texts text[] := '{}';
+BEGIN
+    FOREACH v IN ARRAY vals LOOP
+        IF jsonb_typeof(v) <> 'number' THEN
+            texts := texts || documents_sort_text(v);
+        END IF;
+    END LOOP;
+    RETURN texts;
+END $$;
 
 CREATE FUNCTION documents_sort_numbers(vals jsonb[]) RETURNS numeric[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(SELECT v::numeric FROM unnest(vals) AS u(v) WHERE jsonb_typeof(v) = 'number');
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v jsonb;
+    numbers numeric[] := '{}';
+BEGIN
+    FOREACH v IN ARRAY vals LOOP
+        IF jsonb_typeof(v) = 'number' THEN
+            numbers := numbers || v::numeric;
+        END IF;
+    END LOOP;
+    RETURN numbers;
+END $$;
 
 -- $bucketAuto: the number of the first row of each bucket. `ends` has for each row, in order, the
 -- number of the last one that equals it.
