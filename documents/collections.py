@@ -175,6 +175,11 @@ class Collection:
         return any(index.unique for index in self.indexes)
 
     @cached_property
+    def reads(self) -> Together[str, Row]:
+        """Where readers of single documents meet (see `reading`)."""
+        return Together()
+
+    @cached_property
     def inserts(self) -> Together[dict[str, Any], Row]:
         """Where writers of single documents meet (see `writing`)."""
         return Together()

@@ -8,7 +8,7 @@ from django.db import transaction
 from baas.kernel import db, repeatable
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import PreconditionFailed
-from documents import access, checks, values, wire, writing
+from documents import access, checks, reading, values, wire, writing
 from documents.access import Caller
 from documents.collections import Collection
 from documents.wire import Row
@@ -34,7 +34,7 @@ def rewrite(
     Two statements without a transaction in the common case. Under contention it locks the row.
     """
     for _ in range(_ATTEMPTS):
-        row = db.fetch_one(collection.statements.get, {"id": id})
+        row = reading.find(collection, id)
         if row is None:
             return None
         written = _write(caller, collection, row, change, if_version, may_create)

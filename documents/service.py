@@ -14,7 +14,18 @@ from baas.kernel import db, ids, repeatable
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import Conflict, FieldError, Invalid, PreconditionFailed, TooLarge
-from documents import access, changes, checks, collections, hiding, refusals, values, wire, writing
+from documents import (
+    access,
+    changes,
+    checks,
+    collections,
+    hiding,
+    reading,
+    refusals,
+    values,
+    wire,
+    writing,
+)
 from documents.access import Caller
 from documents.capacity import room_for
 from documents.changes import Changed
@@ -37,7 +48,7 @@ def get(caller: Caller, collection: str, id: str) -> dict[str, Any]:
 def get_row(caller: Caller, name: str, id: str) -> Row:
     """As `get`, the row as stored: `wire.text(row)` is its JSON."""
     collection = existing(caller, name, "read", id)
-    row = db.fetch_one(collection.statements.get, {"id": id})
+    row = reading.find(collection, id)
     if row is None:
         raise access.not_found(caller, collection, id)
     if not caller.principal.bypasses_rules:
@@ -254,7 +265,7 @@ def replace_row(
             if if_version is not None:
                 raise mismatch(None)
         try:
-            with refusals.savepoint():
+            with db.savepoint():
                 return create_row(caller, name, {**data, "_id": id}), True
         except Conflict as conflict:
             if conflict.code != "document_exists":

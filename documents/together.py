@@ -28,6 +28,10 @@ _REFUSALS: Final = (
 )
 
 
+class Refused(Exception):
+    """The database refused the group's statement: each of its members is to try by itself."""
+
+
 class _Member(Generic[Item, Answer]):
     __slots__ = ("answer", "error", "is_done", "item", "turn")
 
@@ -56,9 +60,8 @@ class Together(Generic[Item, Answer]):
     ) -> Answer | None:
         """The answer to the item, by `alone()` or as one of those of `together(items)`.
 
-        None is what they have no answer for, and what a refused group would have answered: the
-        caller then does it by itself. Raises what `alone` raises, and what ends a group but for
-        refusals, such as the loss of the connection.
+        Raises Refused when the item's group was refused, otherwise what `alone` raises, and what
+        ends a group without an answer of the server, such as the loss of the connection.
         """
         mine = _Member[Item, Answer](item)
         with self._lock:
@@ -81,9 +84,7 @@ class Together(Generic[Item, Answer]):
             for other in others:
                 other.is_done = True
                 other.turn.release()
-        if mine.error is not None:
-            raise mine.error
-        return mine.answer
+        return _outcome(mine)
 
     def _take(self) -> list[_Member[Item, Answer]]:
         with self._lock:
@@ -103,7 +104,9 @@ def _answer(
 ) -> None:
     try:
         answers = together([member.item for member in members])
-    except _REFUSALS:
+    except _REFUSALS as error:
+        for member in members:
+            member.error = error
         return
     except BaseException as error:
         for member in members:
@@ -117,6 +120,8 @@ def _outcome(member: _Member[Item, Answer]) -> Answer | None:
     error = member.error
     if error is None:
         return member.answer
+    if isinstance(error, _REFUSALS):
+        raise Refused from error
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         raise type(error)(*error.args) from error
     # The connection was lost, or worse: whether the write happened is not known.

@@ -1,6 +1,7 @@
 """Storing single documents: by one statement each, or one for all that come at the same moment."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -10,6 +11,7 @@ from baas.kernel.events import after_commit, event_params
 from documents import refusals
 from documents.capacity import room_for
 from documents.collections import Collection
+from documents.together import Refused
 from documents.wire import Row
 
 MAX_TOGETHER: Final = 16 * 1024  # characters: longer documents go by themselves
@@ -30,9 +32,10 @@ def insert(collection: Collection, new: dict[str, Any], *, has_own_id: bool) -> 
     row = None
     # A new id meets no other writer.
     if not has_own_id and _joins(collection, new):
-        row = collection.inserts.run(
-            parameters, alone, lambda items: _all(statements.insert_group, items)
-        )
+        with suppress(Refused):
+            row = collection.inserts.run(
+                parameters, alone, lambda items: _all(statements.insert_group, items)
+            )
         after_commit()
     row = row or alone()
     assert row is not None  # noqa: S101 - an insert that does not raise returns its row
@@ -52,11 +55,12 @@ def update(collection: Collection, write: dict[str, Any]) -> Row | None:
 
     row = None
     if _joins(collection, write):
-        row = collection.updates.run(
-            parameters,
-            lambda: alone(statements.update_free),
-            lambda items: _all(statements.update_group, items),
-        )
+        with suppress(Refused):
+            row = collection.updates.run(
+                parameters,
+                lambda: alone(statements.update_free),
+                lambda items: _all(statements.update_group, items),
+            )
         after_commit()
     return row or alone()
 
