@@ -122,7 +122,7 @@ class Implied:
     """What the rest of the filter implies, said once more in the words of a partial index."""
 
     index: str
-    condition: Callable[[str], sql.Composable | None]  # on the rows of this alias
+    condition: Callable[[Any], sql.Composable | None]  # on these `Rows`
 
 
 Leaf: TypeAlias = (

@@ -114,8 +114,12 @@ def _elem_match(name: str, condition: Any) -> Change:
 
     def change(found: Any) -> Any:
         for item in found if isinstance(found, list) else ():
-            tested = paths.as_object(item) if of_objects else item
-            if (tested is not None or not of_objects) and matches(tested):
+            if of_objects:
+                element = paths.as_object(item)
+                found_it = element is not None and matches(element)
+            else:
+                found_it = matches(item)
+            if found_it:
                 return [item]
         return MISSING
 
@@ -126,9 +130,9 @@ def _tree(chosen: dict[str, bool | Change]) -> _Tree:
     tree: _Tree = {}
     for name, choice in chosen.items():
         *parents, last = paths.parse(name)
-        node = tree
+        node: _Tree = tree
         for step in parents:
-            below = node.setdefault(step, {})
+            below: Any = node.setdefault(step, {})
             if not isinstance(below, dict):
                 raise _collision(name)
             node = below
@@ -151,7 +155,7 @@ def _kept(value: dict[str, Any], tree: _Tree) -> dict[str, Any]:
                 made[key] = inner
             elif callable(below):
                 _put(made, key, below(inner))
-            elif isinstance(inner, dict):
+            elif paths.is_object(inner):
                 made[key] = _kept(inner, below)
             elif isinstance(inner, list):
                 made[key] = _kept_items(inner, below)
@@ -162,7 +166,7 @@ def _kept_items(items: list[Any], tree: _Tree) -> list[Any]:
     """Objects in arrays are cut to the tree, anything else in them goes, as in MongoDB."""
     made: list[Any] = []
     for item in items:
-        if isinstance(item, dict):
+        if paths.is_object(item):
             made.append(_kept(item, tree))
         elif isinstance(item, list):
             made.append(_kept_items(item, tree))

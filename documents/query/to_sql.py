@@ -197,7 +197,7 @@ class _Compiler:
             case Expr(expression):
                 return expressions.truth(expression, Scope(rows, self._variables))
             case Implied(_, condition):
-                return condition(rows.alias) or TRUE
+                return condition(rows) or TRUE
         self._leaf += 1
         return self._with_value(node, rows)
 

@@ -130,6 +130,7 @@ def test_a_sort_ends_with_the_id(spec: Any, fields: tuple[tuple[str, int], ...])
         ({"items.k": 1, "_id": 0}, {"items": [{"k": 1}, {"k": 2}]}),
         ({"_id": 1}, {"_id": "d1"}),
         ({"tags.x": True}, {"_id": "d1", "tags": [[]]}),
+        ({"at.x": 1}, {"_id": "d1"}),
     ],
 )
 def test_a_projection_keeps_what_is_named(fields: Any, expected: dict[str, Any]) -> None:
