@@ -17,7 +17,6 @@ from documents import (
     changes,
     collections,
     hiding,
-    refusals,
     rewriting,
     service,
     upserts,
@@ -140,7 +139,7 @@ def found_or_made(
         if upsert is None:
             break
         try:
-            with refusals.savepoint():
+            with db.savepoint():
                 row = service.create_row(caller, name, upserts.new_document(caller, filter, upsert))
             return Outcome(upserted_id=row[0], after=row)
         except Conflict as conflict:

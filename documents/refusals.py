@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
-from django.db import transaction
 
 from baas.kernel import db
 from baas.kernel.events import after_commit
@@ -25,7 +24,7 @@ def run(collection: Collection, statement: Callable[[], T]) -> T:
     """
     while True:
         try:
-            with savepoint(), translated(collection):
+            with db.savepoint(), translated(collection):
                 done = statement()
         except psycopg.errors.CheckViolation as error:
             accept_arrays(collection, error)
@@ -43,16 +42,6 @@ def accept_arrays(collection: Collection, error: psycopg.errors.CheckViolation) 
         raise Invalid(
             "A field with a unique index cannot hold an array.", code="invalid_value"
         ) from error
-
-
-@contextmanager
-def savepoint() -> Iterator[None]:
-    """Inside a transaction a failed statement must not end it; outside there is nothing to save."""
-    if db.in_transaction():
-        with transaction.atomic():
-            yield
-    else:
-        yield
 
 
 @contextmanager

@@ -10,7 +10,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
 import psycopg
@@ -31,6 +33,10 @@ _lock = threading.Lock()
 _entries: dict[tuple[int, str, Hashable], tuple[float, Any]] = {}
 _by_project: dict[int, set[tuple[int, str, Hashable]]] = {}
 _generation = 0
+# What a transaction has loaded that keeps it to itself.
+_within: ContextVar[dict[tuple[int, str, Hashable], Any] | None] = ContextVar(
+    "baas_config", default=None
+)
 _listening = threading.Event()
 _thread: threading.Thread | None = None
 
@@ -54,6 +60,12 @@ class ConfigCache(Generic[T]):
             return value
         if _thread is None:
             _start_listening()
+        within = _within.get()
+        if within is not None:
+            if entry_key not in within:
+                within[entry_key] = self._load(project_id, key)
+            found: T | None = within[entry_key]
+            return found
         generation = _generation
         loaded = self._load(project_id, key)
         # In a transaction the value may be uncommitted, or old by its snapshot: do not keep it.
@@ -67,8 +79,29 @@ class ConfigCache(Generic[T]):
         return loaded
 
 
+@contextmanager
+def within_transaction() -> Iterator[None]:
+    """Keep what is loaded in this transaction as long as the block, for nobody else.
+
+    For transactions that ask again and again for what is not committed yet.
+    """
+    token = _within.set({})
+    try:
+        yield
+    finally:
+        _within.reset(token)
+
+
+def forget_within() -> None:
+    """A part of the transaction was rolled back, or the configuration changes in it."""
+    within = _within.get()
+    if within is not None:
+        within.clear()
+
+
 def changed(project_id: int) -> None:
     """Say that the project's configuration changes with the current transaction (or just did)."""
+    forget_within()
     db.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(project_id)))
     if connection.in_atomic_block:
         transaction.on_commit(lambda: forget(project_id), robust=True)

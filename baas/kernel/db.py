@@ -5,7 +5,8 @@ statements run here. Statements are prepared by psycopg and parameters are bound
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, LiteralString, TypeAlias
 
 import psycopg
@@ -105,3 +106,24 @@ def unlimited() -> None:
 
 def in_transaction() -> bool:
     return _wrapper().in_atomic_block
+
+
+@contextmanager
+def savepoint() -> Iterator[None]:
+    """In a transaction: what the block did is undone when it raises, and the rest stands.
+
+    A lighter `transaction.atomic`, for what is done at every write. Outside a transaction there is
+    nothing to save.
+    """
+    if not in_transaction():
+        yield
+        return
+    execute("SAVEPOINT baas", ())
+    try:
+        yield
+    except BaseException:
+        if not raw().closed:
+            execute("ROLLBACK TO SAVEPOINT baas", ())
+            execute("RELEASE SAVEPOINT baas", ())
+        raise
+    execute("RELEASE SAVEPOINT baas", ())

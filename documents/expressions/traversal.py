@@ -10,7 +10,7 @@ from documents.expressions.scope import Scope
 from documents.query import columns
 
 _ROOTS: Final = frozenset({ast.ROOT, ast.CURRENT})
-_NOW: Final[LiteralString] = "documents_date(transaction_timestamp())"
+_NOW: Final[LiteralString] = "documents_date(documents_now())"
 
 
 def path(scope: Scope, node: ast.Path) -> Code:

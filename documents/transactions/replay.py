@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from django.conf import settings
 from django.db import transaction
 
-from baas.kernel import db, repeatable
+from baas.kernel import config_cache, db, repeatable
 from baas.kernel.http.request import Request, Response
 from baas.kernel.problems import Conflict, FieldError, Problem
 from documents.transactions.calls import Call, outcome_of
@@ -27,7 +27,7 @@ def rehearse(request: Request, open: Open, new: Call, handlers: Handlers) -> Res
 
     Raises Conflict `transaction_conflict` when an earlier one would now answer otherwise.
     """
-    with transaction.atomic():
+    with config_cache.within_transaction(), transaction.atomic():
         # One snapshot is enough here: what it shows is verified again by the commit.
         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         _repeat(request, open, handlers)
@@ -39,7 +39,7 @@ def rehearse(request: Request, open: Open, new: Call, handlers: Handlers) -> Res
 
 def perform(request: Request, open: Open, handlers: Handlers, last: Callable[[], None]) -> None:
     """Carry out all calls and then `last`, and commit. Raises Conflict `transaction_conflict`."""
-    with transaction.atomic():
+    with config_cache.within_transaction(), transaction.atomic():
         db.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         _repeat(request, open, handlers)
         last()
@@ -88,6 +88,7 @@ def _play(
         with savepoint, repeatable.repeating(call.now, call.seed):
             return handlers[call.handler](call.request(request))
     except Problem as problem:
+        config_cache.forget_within()  # it may have made a collection
         if problem.status >= 500:
             raise
         return problem

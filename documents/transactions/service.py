@@ -8,7 +8,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar
 
 import psycopg
@@ -26,8 +26,10 @@ T = TypeVar("T")
 
 _WAIT_S: Final = 10  # for a parallel call of the same transaction
 # How often all is tried anew when PostgreSQL made it give way to another transaction. What has
-# changed is found by comparing replies, so this costs time only.
-_ATTEMPTS: Final = 6
+# changed is found by comparing replies, so this costs time only. From the third time on those of a
+# project take turns: where many meet, somebody has to come through.
+_ATTEMPTS: Final = 10
+_ALONE_FROM: Final = 2
 # Refusals that depend on what is stored: the caller learned something, so they are verified too.
 _TELLING: Final = frozenset({403, 404, 409, 412, 422})
 
@@ -45,7 +47,7 @@ def call(request: Request, id: str, name: str, handlers: Handlers) -> Response:
         if key is not None and (first := _first_reply(open, new, key)) is not None:
             return first
         store.require_room(open, new)
-        reply = _persistently(open, lambda: replay.rehearse(request, open, new, handlers))
+        reply = _persistently(request, open, lambda: replay.rehearse(request, open, new, handlers))
         if isinstance(reply, Response):
             outcome = outcome_of(reply)
             kept = None if key is None else dump_reply(reply)
@@ -70,7 +72,7 @@ def commit(request: Request, id: str, handlers: Handlers, reply: Response) -> No
             store.end(id)
             idempotency.keep(reply)
 
-        _persistently(open, lambda: replay.perform(request, open, handlers, last))
+        _persistently(request, open, lambda: replay.perform(request, open, handlers, last))
 
 
 def rollback(request: Request, id: str) -> None:
@@ -80,9 +82,9 @@ def rollback(request: Request, id: str) -> None:
         store.end(id)
 
 
-def _alone(id: str) -> AbstractContextManager[None]:
+def _alone(what: str) -> AbstractContextManager[None]:
     """Parallel calls of one transaction take turns."""
-    digest = hashlib.blake2b(b"transaction:" + id.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(b"transaction:" + what.encode(), digest_size=8).digest()
     return locks.held(int.from_bytes(digest, signed=True), wait_s=_WAIT_S, busy=_busy)
 
 
@@ -103,13 +105,15 @@ def _first_reply(open: Open, new: Call, key: str) -> Response | None:
     return None
 
 
-def _persistently(open: Open, work: Callable[[], T]) -> T:
+def _persistently(request: Request, open: Open, work: Callable[[], T]) -> T:
     """Do the work anew while PostgreSQL makes it give way. A conflict ends the transaction."""
+    turns = f"project:{request.project.id}"
     for attempt in range(_ATTEMPTS):
         if attempt:
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - no secret
+            time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - no secret
         try:
-            return work()
+            with _alone(turns) if attempt >= _ALONE_FROM else nullcontext():
+                return work()
         except (psycopg.Error, DatabaseError) as error:
             if not _gave_way(error):
                 raise

@@ -1,5 +1,6 @@
 """Interactive transactions: what is seen within and without, conflicts, ends, limits."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,16 @@ def test_a_collection_may_be_brought_into_being_inside(notes: Collection, begin:
     assert other.get("x").json["n"] == 2
 
 
+def test_a_refused_call_makes_no_collection(notes: Collection, begin: Begin) -> None:
+    transaction = begin()
+    assert transaction.call("POST", "fresh/docs", {"_id": "x y"}).code == "invalid_id"
+    assert transaction.call("POST", "fresh/docs", {"a.b": 1}).code == "invalid_field_name"
+    assert transaction.call("POST", "fresh/query", {}).json["items"] == []
+    assert transaction.call("POST", "fresh/docs", {"_id": "x"}).status == 201
+    assert transaction.commit().status == 200
+    assert Collection(notes.client, notes.project, "fresh").ids() == ["x"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "code"),
     [
@@ -161,6 +172,54 @@ def test_a_refused_call_leaves_no_trace_and_the_transaction_open(
     transaction.call("POST", "notes/docs", {"_id": "c"})
     assert transaction.commit().status == 200
     assert notes.ids() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "notes/docs?sort=-n&limit=3", None),
+        ("POST", "notes/query", {"sort": ["-n"], "limit": 2, "count": True}),
+        ("POST", "notes/distinct", {"field": "k"}),
+        ("POST", "notes/aggregate", {"pipeline": [{"$sample": {"size": 5}}]}),
+        ("POST", "notes/aggregate", {"pipeline": [{"$addFields": {"r": {"$rand": {}}}}]}),
+        ("POST", "notes/aggregate", {"pipeline": [{"$project": {"t": "$$NOW"}}]}),
+        ("POST", "notes/aggregate", {"pipeline": [{"$project": {"t": "$_updatedAt"}}]}),
+        (
+            "POST",
+            "notes/aggregate",
+            {"pipeline": [{"$group": {"_id": "$k", "n": {"$sum": "$n"}}}, {"$sort": {"_id": 1}}]},
+        ),
+        (
+            "POST",
+            "notes/update-one",
+            {"filter": {"k": 1}, "update": {"$inc": {"n": 1}}, "return": "after"},
+        ),
+        ("POST", "notes/update-many", {"filter": {"k": 1}, "update": {"$set": {"x": 1}}}),
+        (
+            "POST",
+            "notes/update-one",
+            {"filter": {"k": 7}, "update": {"$set": {"x": 1}}, "upsert": True},
+        ),
+        ("PATCH", "notes/docs/d3", {"$currentDate": {"at": True}}),
+        ("POST", "notes/delete-one", {"filter": {"k": 1}, "return": "before"}),
+        ("POST", "notes/delete-many", {"filter": {"k": 2}}),
+        ("POST", "commit", {"writes": [{"op": "create", "collection": "notes", "data": {}}]}),
+    ],
+)
+def test_every_call_answers_the_same_when_it_is_carried_out_again(
+    notes: Collection, begin: Begin, method: str, path: str, body: Any
+) -> None:
+    notes.create([{"_id": f"d{n}", "n": n, "k": n % 3} for n in range(10)])
+    before = notes.project.events()
+    transaction = begin()
+    transaction.call("POST", "notes/docs", {"n": 100, "k": 1})
+    reply = transaction.call(method, path, body)
+    assert reply.status < 300, reply
+    time.sleep(0.002)
+    transaction.call("GET", "notes/docs/d4")
+    assert notes.project.events() == before
+    done = transaction.commit()
+    assert done.status == 200, done
 
 
 def test_versions_are_those_within(notes: Collection, begin: Begin) -> None:
@@ -358,16 +417,22 @@ def test_an_open_transaction_holds_no_locks_and_no_position_in_the_log(
     assert [event.subject for event in read] == ["notes/a"]
 
 
-def test_it_takes_a_hundred_calls(notes: Collection, begin: Begin) -> None:
+def test_its_calls_are_limited_in_number(
+    notes: Collection, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from documents.transactions import store
+
+    assert store.MAX_CALLS == 100
+    monkeypatch.setattr(store, "MAX_CALLS", 20)
     transaction = begin()
-    for number in range(100):
+    for number in range(20):
         reply = transaction.call("POST", "notes/docs", {"_id": f"d{number:03}"})
         assert reply.status == 201, reply
     refused = transaction.call("POST", "notes/docs", {"_id": "over"})
     assert (refused.status, refused.code) == (413, "transaction_too_large")
     assert notes.project.events() == []
     assert transaction.commit().status == 200
-    assert len(notes.project.events()) == 100
+    assert len(notes.project.events()) == 20
 
 
 def test_its_calls_are_limited_in_size(
