@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from baas.kernel import cursors, db
 from baas.kernel.statements import MAX_KEPT
-from documents import access, collections, hiding, relevance, row_filter, wire
+from documents import access, collections, costs, hiding, relevance, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
 from documents.geo import nearest
@@ -87,14 +87,23 @@ def parse_query(body: dict[str, Any]) -> Query:
 
 
 def run(caller: Caller, name: str, query: Query) -> Page:
-    """One page. Raises Forbidden `rule_denied` when the collection is closed to the caller."""
+    """One page.
+
+    Raises Forbidden `rule_denied` when the collection is closed to the caller, Malformed
+    `query_too_expensive` over his limits.
+    """
     collection = readable_collection(caller, name)
     if collection is None:
         return Page(rows=[], next_cursor=None, total=0 if query.count else None)
     readable = row_filter.readable(caller, collection)
-    total = _count(collection, query.filter, readable) if query.count else None
+    total = _count(caller, collection, query.filter, readable) if query.count else None
     text, values = _statement(collection, query, readable)
-    has_more, rows = _fetch(text, values, query.limit)
+
+    def hint() -> list[str]:
+        return costs.fields_for(query.filter, query.sort)
+
+    costs.require_cheap(caller, (collection,), text, values, hint)
+    has_more, rows = costs.run(caller, lambda: _fetch(text, values, query.limit), hint)
     next_cursor = None
     if has_more:
         next_cursor = cursors.encode(_position(collection, query, rows[-1], readable))
@@ -234,7 +243,7 @@ def count(caller: Caller, name: str, filter: Node) -> int:
     collection = readable_collection(caller, name)
     if collection is None:
         return 0
-    return _count(collection, filter, row_filter.readable(caller, collection))
+    return _count(caller, collection, filter, row_filter.readable(caller, collection))
 
 
 def readable_collection(caller: Caller, name: str) -> Collection | None:
@@ -248,9 +257,15 @@ def readable_collection(caller: Caller, name: str) -> Collection | None:
     return None if found is None else hiding.seen(caller, found)
 
 
-def _count(collection: Collection, filter: Node, readable: RowFilter) -> int:
+def _count(caller: Caller, collection: Collection, filter: Node, readable: RowFilter) -> int:
     plan = plan_of(collection, filter, BY_ID)
+    text = plan.count + where(plan, readable)
     values = plan.condition.bind(filter) | readable.parameters
-    row = db.fetch_one(plan.count + where(plan, readable), values)
+
+    def hint() -> list[str]:
+        return costs.fields_for(filter)
+
+    costs.require_cheap(caller, (collection,), text, values, hint)
+    row = costs.run(caller, lambda: db.fetch_one(text, values), hint)
     assert row is not None  # noqa: S101 - count(*) has one row
     return int(row[0])

@@ -84,6 +84,18 @@ def test_distinct_values_and_sorts_are_limited_too(limited: Collection) -> None:
     assert aggregate(limited, {"$sort": {"other": 1}}, {"$limit": 1}).code == "query_too_expensive"
 
 
+def test_lists_and_counts_are_limited_too(limited: Collection) -> None:
+    refused = limited.query(None, filter={"other": 7}, sort=["-size"])
+    assert (refused.status, refused.code) == (400, "query_too_expensive")
+    assert refused.json["hint"] == {"index": {"fields": ["other", "-size"]}}
+    assert limited.query(None, filter={"kind": "k7"}, count=True).json["total"] == 50
+    assert len(limited.ids(None, limit=5)) == 5
+    assert limited.query(None, limit=5, count=True).code == "query_too_expensive"
+    counted = limited.client.post(f"{limited.path}/count", {"filter": {"other": 7}})
+    assert counted.code == "query_too_expensive"
+    assert limited.query(filter={"other": 7}).status == 200  # the secret key
+
+
 def test_small_collections_are_not_asked_about(
     limited: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
