@@ -100,7 +100,9 @@ def run(caller: Caller, name: str, wanted: Nearest) -> list[tuple[Row, float]]:
 def _distances(caller: Caller, collection: Collection, wanted: Nearest) -> dict[str, float]:
     index = _index(collection, wanted)
     _, operator = vectors.METRICS[index.metric or "cosine"]
-    vector = vectors.value(wanted.field, wanted.dimensions, "d")
+    # A vector that is hidden from the caller is not near to anything.
+    rows = collection.rows().facing(tuple(wanted.field.split(".")))
+    vector = vectors.value(wanted.field, wanted.dimensions, rows.doc)
     plan = listing.plan_of(collection, wanted.filter, BY_ID)
     readable = row_filter.readable(caller, collection)
     distance = sql.SQL("({} {} %(near)s::vector({}))").format(
@@ -119,12 +121,12 @@ def _distances(caller: Caller, collection: Collection, wanted: Nearest) -> dict[
         _set("hnsw.ef_search", str(min(max(_EF_SEARCH, 2 * wanted.limit), _MAX_EF_SEARCH)))
         if _can_go_on():
             _set("hnsw.iterative_scan", "strict_order")
-        rows = db.fetch_all(text + by_index + limit, parameters)
-    if len(rows) < wanted.limit:
+        found = db.fetch_all(text + by_index + limit, parameters)
+    if len(found) < wanted.limit:
         # Not by the index: an order that it does not have.
-        rows = db.fetch_all(text + by_index + b" + 0" + limit, parameters)
+        found = db.fetch_all(text + by_index + b" + 0" + limit, parameters)
     # The angle to a vector of zeros is none.
-    return {id: float(distance) for id, distance in rows if not isnan(distance)}
+    return {id: float(distance) for id, distance in found if not isnan(distance)}
 
 
 def _set(name: str, value: str) -> None:

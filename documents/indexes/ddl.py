@@ -11,11 +11,12 @@ from documents.geo import index as geo
 from documents.indexes import partial, vectors
 from documents.indexes.spec import Index
 from documents.query import columns, text
+from documents.query.rows import Rows
 
 
 def create(schema: str, table: str, index: Index, *, concurrently: bool = False) -> sql.Composed:
     """The declared index."""
-    predicate = partial.predicate(index, table)
+    predicate = partial.predicate(index, Rows(table, is_table=True))
     return sql.SQL("CREATE {unique}INDEX {concurrently}{name} ON {table} {keys}{where}").format(
         unique=sql.SQL("UNIQUE " if index.unique else ""),
         concurrently=_concurrently(concurrently),

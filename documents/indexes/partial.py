@@ -12,7 +12,7 @@ A query that implies the condition in any other way does not use the index.
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
-from typing import Final
+from typing import Any, Final
 
 from psycopg import sql
 
@@ -27,17 +27,39 @@ from documents.query.to_sql import compile_condition
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s")
 
 
-def predicate(index: Index, alias: str) -> sql.Composable | None:
-    """The condition of the index on the rows named `alias`; None for all rows."""
+def predicate(index: Index, rows: Rows) -> sql.Composable | None:
+    """The condition of the index on the rows; None for all rows, and where it cannot be told
+    because something that it is about may be hidden in them."""
+    if any(root in rows.masked for root in _roots(index)):
+        return None
+    rows = rows.facing()
     parts = []
     if index.where is not None:
-        parts.append(_literal(_where(index.where), Rows(alias, is_table=True)))
+        plain = Rows(rows.alias, is_table=True, is_whole=rows.is_whole)
+        parts.append(_literal(_where(index.where), plain))
     if index.sparse and not any(field in columns.SYSTEM for field in index.names):
-        doc = columns.column("doc", alias)
-        present = [sql.SQL("{} IS NOT NULL").format(columns.value(tuple(field.split(".")), doc))
-                   for field in index.names]  # fmt: skip
+        found = [columns.value(tuple(field.split(".")), rows.doc) for field in index.names]
+        present = [sql.SQL("{} IS NOT NULL").format(value) for value in found]
         parts.append(sql.SQL("({})").format(sql.SQL(" OR ").join(present)))
     return sql.SQL(" AND ").join(parts) if parts else None
+
+
+def _roots(index: Index) -> Iterator[str]:
+    """The top-level fields that the condition is about."""
+    for field in index.names:
+        yield field.split(".")[0]
+    if index.where is not None:
+        yield from _keys(values.loads(index.where))
+
+
+def _keys(filter: Any) -> Iterator[str]:
+    if isinstance(filter, dict):
+        for key, inner in filter.items():
+            yield key.split(".")[0]
+            yield from _keys(inner)
+    elif isinstance(filter, list):
+        for item in filter:
+            yield from _keys(item)
 
 
 @lru_cache(maxsize=1024)

@@ -62,11 +62,11 @@ def require_extension() -> None:
     db.execute(_FUNCTION)
 
 
-def value(field: str, dimensions: int, alias: str | None = None) -> sql.Composable:
+def value(field: str, dimensions: int, doc: sql.Composable = columns.DOC) -> sql.Composable:
     """The vector at a path, NULL where there is none: what the index is on."""
     path = tuple(field.split("."))
     return sql.SQL("(documents_vector({}, {})::vector({}))").format(
-        columns.value(path, columns.column("doc", alias)),
+        columns.value(path, doc),
         sql.Literal(dimensions),
         sql.Literal(dimensions),
     )

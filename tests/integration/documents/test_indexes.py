@@ -1,5 +1,6 @@
 """Declared indexes: sparse, partial, named; and that PostgreSQL uses them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -160,3 +161,23 @@ def test_an_aggregation_reads_partial_indexes_too(notes: Collection) -> None:
         token=notes.project.secret_key,
     )
     assert found.json == {"items": [{"n": 11}]}
+
+
+def test_what_is_hidden_implies_nothing(
+    notes: Collection, sign_up: Callable[[str], tuple[str, str]]
+) -> None:
+    notes.declare(
+        rules={"read": "public", "fields": {"s": "auth.role == 'hr'"}},
+        indexes=[
+            {"fields": ["a"], "where": {"s": {"$ne": "x"}}},
+            {"fields": ["b"], "sparse": True},
+            {"fields": ["s"], "sparse": True},
+        ],
+    )
+    notes.create([{"_id": "1", "a": 1, "s": "x", "b": 1}, {"_id": "2", "a": 1, "s": "y"}])
+    charlie = sign_up("charlie")[0]
+    assert notes.ids(filter={"a": 1, "s": {"$ne": "x"}}) == ["2"]
+    # For him the field is in no document, so it is not "x" in any.
+    assert notes.ids(charlie, filter={"a": 1, "s": {"$ne": "x"}}) == ["1", "2"]
+    assert notes.ids(charlie, filter={"s": {"$exists": True}}) == []
+    assert notes.ids(charlie, filter={"b": 1}) == ["1"]

@@ -1,5 +1,6 @@
 """`$text`: as MongoDB means it, in the languages of PostgreSQL, and in Chinese."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -189,3 +190,23 @@ def test_documents_show_their_scores(notes: Collection) -> None:
 def test_it_refuses_scores_that_it_cannot_tell(notes: Collection, query: dict[str, Any]) -> None:
     notes.declare(indexes=[INDEX])
     assert notes.query(**query).status == 400
+
+
+def test_hidden_texts_are_not_found(
+    notes: Collection, sign_up: Callable[[str], tuple[str, str]]
+) -> None:
+    notes.declare(
+        rules={"read": "public", "fields": {"body": "auth.role == 'hr'"}}, indexes=[INDEX]
+    )
+    notes.create(ARTICLES)
+    charlie = sign_up("charlie")[0]
+    assert notes.ids(filter=search("coffee")) == ["1", "2", "7"]
+    assert notes.ids(charlie, filter=search("coffee")) == ["2"]
+    assert notes.ids(charlie, filter=search('"served daily"')) == []
+    assert notes.ids(charlie, filter=search("cafe -cake")) == ["1"]
+    scored: dict[str, Any] = {"sort": {"s": SCORE}, "fields": {"s": SCORE}}
+    found = notes.query(charlie, filter=search("coffee cafe"), **scored).json["items"]
+    notes.declare(rules={"read": "public"}, indexes=[{**INDEX, "fields": ["title", "tags"]}])
+    same = notes.query(charlie, filter=search("coffee cafe"), **scored).json["items"]
+    # The score tells nothing of what is hidden.
+    assert [(d["_id"], d["s"]) for d in found] == [(d["_id"], d["s"]) for d in same]

@@ -93,6 +93,18 @@ def test_only_readable_documents_are_near(notes: Collection, sign_up: SignUp) ->
     assert (refused.status, refused.code) == (403, "rule_denied")
 
 
+def test_a_hidden_vector_is_near_to_nothing(notes: Collection, sign_up: SignUp) -> None:
+    charlie = sign_up("charlie")[0]
+    hidden = {"e": "doc.n < 3"}
+    notes.declare(indexes=[INDEX], rules={"read": "public", "fields": hidden})
+    stored = random_vectors(30)
+    fill(notes, stored)
+    target = [0.1, 0.2, 0.3]
+    expected = sorted(["0000", "0001", "0002"], key=lambda id: cosine(stored[id], target))
+    assert ids(near(notes, target, charlie)) == expected
+    assert len(ids(near(notes, target, limit=1000))) == 30
+
+
 @pytest.mark.parametrize(
     ("metric", "order"),
     [
@@ -121,7 +133,7 @@ def test_the_index_is_read(notes: Collection) -> None:
     notes.declare(indexes=[INDEX])
     fill(notes, random_vectors(1000))
     collection = collections.get(notes.project.id, "notes")
-    vector = vectors.value("e.v", 3, "d").as_string(None)
+    vector = vectors.value("e.v", 3, collection.rows().doc).as_string(None)
     table = collection.table.as_string(None)
     text = f"EXPLAIN SELECT 1 FROM {table} d ORDER BY {vector} <=> '[1,2,3]' LIMIT 5"
     plan = "\n".join([row[0] for row in db.fetch_all(text.encode())])
