@@ -34,8 +34,12 @@ def let(compiler: Compiler, node: ast.Let) -> Code:
 
 def map_items(compiler: Compiler, node: ast.Map) -> Code:
     items = _Items(compiler)
-    body = compiler.having({node.variable: items.item}).json(node.body)
-    return items.array_of(node.input, "$map", body, sql.SQL("ORDER BY {}").format(items.place))
+    body = compiler.having({node.variable: items.item}).code(node.body)
+    order = sql.SQL("ORDER BY {}").format(items.place)
+    own = isinstance(node.body, ast.Path) and node.body.variable == node.variable
+    if own or body.kind in ("number", "boolean"):
+        return items.array_of(node.input, "$map", body.json, order)
+    return items.array_of(node.input, "$map", body.json, order, bounded=True)
 
 
 def filter_items(compiler: Compiler, node: ast.Filter) -> Code:
@@ -81,22 +85,40 @@ class _Items:
         return sql.Identifier(self._each, "v")
 
     @property
+    def _array(self) -> sql.Composable:
+        return sql.Identifier(self._whole, "a")
+
+    @property
     def place(self) -> sql.Composable:
         return sql.Identifier(self._each, "n")
 
     def array_of(
-        self, input: ast.Node, operator: str, made: sql.Composable, tail: sql.Composable
+        self,
+        input: ast.Node,
+        operator: str,
+        made: sql.Composable,
+        tail: sql.Composable,
+        bounded: bool = False,
     ) -> Code:
-        """The array of what is made of each element; null when the input is null or missing."""
+        """The array of what is made of each element; null when the input is null or missing.
+
+        `bounded`: what is made may be large, and too much of it fails on the way.
+        """
+        rows = sql.SQL(
+            "SELECT {made} AS v FROM jsonb_array_elements({array}) WITH ORDINALITY AS {each}(v, n)"
+            " {tail}"
+        ).format(made=made, array=self._array, each=sql.Identifier(self._each), tail=tail)
+        if bounded:
+            rows = sql.SQL(
+                "SELECT documents_bounded(v, sum(pg_column_size(v))"
+                " OVER (ROWS UNBOUNDED PRECEDING)) FROM ({} OFFSET 0) AS {}"
+            ).format(rows, sql.Identifier(self._compiler.alias()))
         text = sql.SQL(
-            "(SELECT CASE WHEN {array} IS NULL THEN 'null' ELSE to_jsonb(ARRAY(SELECT {made}"
-            " FROM jsonb_array_elements({array}) WITH ORDINALITY AS {each}(v, n) {tail})) END"
+            "(SELECT CASE WHEN {array} IS NULL THEN 'null' ELSE to_jsonb(ARRAY({rows})) END"
             " FROM (SELECT {input} AS a OFFSET 0) AS {whole})"
         ).format(
-            array=sql.Identifier(self._whole, "a"),
-            made=made,
-            each=sql.Identifier(self._each),
-            tail=tail,
+            array=self._array,
+            rows=rows,
             input=_array(self._compiler, input, operator),
             whole=sql.Identifier(self._whole),
         )
@@ -110,7 +132,8 @@ def reduce_items(compiler: Compiler, node: ast.Reduce) -> Code:
     ).json(node.body)
     text = sql.SQL(
         "(SELECT CASE WHEN {array} IS NULL THEN 'null' ELSE ("
-        "WITH RECURSIVE {fold}(n, v) AS (SELECT 0, {initial} UNION ALL SELECT {n} + 1, {body}"
+        "WITH RECURSIVE {fold}(n, v) AS (SELECT 0, {initial} UNION ALL"
+        " SELECT {n} + 1, documents_bounded({body}, NULL)"
         " FROM {fold}, LATERAL (SELECT {array} -> {n} AS v OFFSET 0) AS {item}"
         " WHERE {n} < jsonb_array_length({array}))"
         " SELECT {v} FROM {fold} WHERE {n} = jsonb_array_length({array})) END"

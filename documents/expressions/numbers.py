@@ -71,7 +71,11 @@ def arithmetic(
         return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
             all_numbers, result, _general_number(compiler, operator, arguments, reading)
         )
-    if reading == "lenient" and not is_numeric(ast.Call(operator, arguments)):
+    # The helper knows what comes first of a null and a wrong type. In line a wrong type is an error
+    # also beside a null: that is the price for the speed of a field beside a computed number.
+    known = all(is_numeric(node) or _is_plain(node) for node in arguments)
+    may_be_date = operator in _DATES and not all(map(is_numeric, arguments))
+    if not known or (reading == "lenient" and may_be_date):
         return _general_number(compiler, operator, arguments, reading)
     operands = [numeric(compiler, argument) for argument in arguments if argument is not None]
     if operator in _SYMBOLS:
@@ -147,6 +151,10 @@ def is_number(node: ast.Constant) -> bool:
 
 def literal(value: int | Decimal) -> sql.Composable:
     return sql.SQL("{}::numeric").format(columns.literal(str(value)))
+
+
+def _is_plain(node: Node | None) -> bool:
+    return isinstance(node, ast.Path) or (isinstance(node, ast.Call) and node.operator in INLINE)
 
 
 def _general_number(

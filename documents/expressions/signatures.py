@@ -31,7 +31,6 @@ Signature: TypeAlias = Positional | Named
 _ONE: Final = Positional(1, 1)
 _TWO: Final = Positional(2, 2)
 _ANY: Final = Positional(0, UNBOUNDED)
-_SOME: Final = Positional(1, UNBOUNDED)
 _DATE: Final = Named(("date",), ("timezone",), alone="date")
 _N: Final = Named(("n", "input"))
 _REPLACE: Final = Named(("input", "find", "replacement"))
@@ -51,7 +50,7 @@ _BY_SIGNATURE: Final[tuple[tuple[Signature, str], ...]] = (
         " $arrayElemAt $in $setDifference $setIsSubset",
     ),
     (_ANY, "$add $multiply $and $or $concat $concatArrays $setIntersection $setUnion"),
-    (_SOME, "$sum $avg $min $max $stdDevPop $stdDevSamp $mergeObjects"),
+    (_ANY, "$sum $avg $min $max $stdDevPop $stdDevSamp $mergeObjects"),
     (Positional(2, UNBOUNDED), "$ifNull $setEquals"),
     (Positional(1, 2), "$round $trunc"),
     (Positional(2, 3), "$slice $range"),

@@ -142,10 +142,7 @@ BEGIN
         IF documents_is_null(v) THEN
             RETURN 'null';
         END IF;
-        made := made || documents_array(v, '$concatArrays');
-        IF pg_column_size(made) > 16777216 THEN
-            PERFORM documents_fail('$concatArrays makes more than 16 MiB');
-        END IF;
+        made := documents_bounded(made || documents_array(v, '$concatArrays'), NULL);
     END LOOP;
     RETURN made;
 END $$;

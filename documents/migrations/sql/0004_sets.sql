@@ -18,7 +18,7 @@ BEGIN
         IF documents_is_null(v) THEN
             RETURN 'null';
         END IF;
-        made := made || documents_array(v, '$setUnion');
+        made := documents_bounded(made || documents_array(v, '$setUnion'), NULL);
     END LOOP;
     RETURN documents_distinct(made);
 END $$;

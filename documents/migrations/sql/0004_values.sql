@@ -62,6 +62,17 @@ AS $$ BEGIN
     RETURN NULL;
 END $$;
 
+-- The value itself: a fold must not double it for ever, nor a map make too much together (`total`
+-- bytes so far), before the statement's timeout ends them.
+CREATE FUNCTION documents_bounded(v jsonb, total bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$ BEGIN
+    IF coalesce(total, pg_column_size(v)) > 16777216 THEN
+        PERFORM documents_fail('an expression makes more than 16 MiB of one document');
+    END IF;
+    RETURN v;
+END $$;
+
 -- An object of the fields that are not missing.
 CREATE FUNCTION documents_object(names text[], vals jsonb[]) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
