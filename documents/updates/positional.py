@@ -2,16 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from documents import values
 from documents.query import compile_predicate
-from documents.query.ast import And, Compare, Exists, In, Node
-from documents.updates.ast import Path
+from documents.query.ast import (
+    And,
+    Compare,
+    ElemMatch,
+    Exists,
+    In,
+    Mod,
+    Node,
+    Path,
+    Regex,
+    Size,
+    Type,
+)
 from documents.updates.elements import FindMatched
 
-_ELEMENT = "element"
-Matches = Callable[[Any], bool]
+_ARRAY: Final = ("array",)
+Matches: TypeAlias = Callable[[Any], bool]
 
 
 def finder(filter: Node) -> FindMatched:
@@ -19,7 +29,7 @@ def finder(filter: Node) -> FindMatched:
 
     When no one element meets all of them, the first that meets the last of them (MongoDB leaves
     open which it is); None when the filter has no condition on the array. Conditions within `$or`,
-    `$nor` and `$not` do not count.
+    `$nor` and `$not` do not count, nor do those on the array as a whole.
     """
 
     def find(path: Path, array: list[Any]) -> int | None:
@@ -34,23 +44,28 @@ def finder(filter: Node) -> FindMatched:
 
 
 def _tests(node: Node, path: Path) -> Iterator[Matches]:
-    if isinstance(node, And):
-        for part in node.parts:
-            yield from _tests(part, path)
-    elif isinstance(node, Compare | In | Exists) and node.path[: len(path)] == path:
-        yield _test(node, node.path[len(path) :])
+    match node:
+        case And(parts):
+            for part in parts:
+                yield from _tests(part, path)
+        case ElemMatch(at) if at == path:
+            yield _one(replace(node, path=_ARRAY))
+        case Compare(at) | In(at) | Type(at) | Regex(at) | Mod(at) if at == path:
+            yield _one(ElemMatch(_ARRAY, replace(node, path=()), of_objects=False))
+        case (
+            Compare(at) | In(at) | Type(at) | Regex(at) | Mod(at)
+            | ElemMatch(at) | Exists(at) | Size(at)
+        ) if len(at) > len(path) and at[: len(path)] == path:  # fmt: skip
+            below = replace(node, path=at[len(path) :])
+            yield _one_object(ElemMatch(_ARRAY, below, of_objects=True))
 
 
-def _test(node: Compare | In | Exists, below: Path) -> Matches:
-    matches = compile_predicate(replace(node, path=(_ELEMENT, *below)))
+def _one(test: ElemMatch) -> Matches:
+    matches = compile_predicate(test)
+    return lambda item: matches({"array": [item]})
 
-    def test(item: Any) -> bool:
-        if not isinstance(item, list):
-            return matches({_ELEMENT: item})
-        # A filter opens one level of arrays: one within an array is only compared as a whole.
-        if below:
-            return False
-        wanted = (node.value,) if isinstance(node, Compare) else getattr(node, "values", ())
-        return any(values.equal(item, value) for value in wanted)
 
-    return test
+def _one_object(test: ElemMatch) -> Matches:
+    matches = _one(test)
+    # A path goes through one level of arrays: not into an array within the array.
+    return lambda item: isinstance(item, dict) and matches(item)
