@@ -46,6 +46,7 @@ class RowFilter:
 
 EVERY_ROW: Final = RowFilter()
 NO_ROW: Final = RowFilter(b"FALSE")
+_READABLE: Final = "readable"  # among the texts that a collection keeps
 
 
 def readable(caller: Caller, collection: Collection) -> RowFilter:
@@ -56,9 +57,8 @@ def readable(caller: Caller, collection: Collection) -> RowFilter:
     """
     found = EVERY_ROW
     if not caller.principal.bypasses_rules:
-        bindings = access.bindings(caller, collection)
         rule = collection.rules.get("read")
-        found = NO_ROW if rule is None else allowed(caller, rule, bindings)
+        found = NO_ROW if rule is None else _of_collection(caller, collection, rule)
         if found == NO_ROW:
             raise access.denied(caller, collection, "read")
     if collection.view is not None and collection.view.names:
@@ -69,12 +69,32 @@ def readable(caller: Caller, collection: Collection) -> RowFilter:
 
 def allowed(caller: Caller, rule: Rule, bindings: Bindings) -> RowFilter:
     """What a rule lets the caller have; NO_ROW when the rows do not matter."""
+    shared = _shared(caller, rule, bindings)
+    return _filter(access.rows_allowed(caller, rule, bindings)) if shared is None else shared
+
+
+def _of_collection(caller: Caller, collection: Collection, rule: Rule) -> RowFilter:
+    """As `allowed`; what is the same for all users is made once and kept with the collection."""
     uid = caller.principal.uid
-    if uid is not None and _only_compares_uid(rule):
-        shared = _with_parameters(access.rows_allowed(caller, rule, bindings, _STAND_IN), uid)
-        if shared is not None:
-            return shared
-    return _filter(access.rows_allowed(caller, rule, bindings))
+    if uid is None or not _knows_uid_only(rule):
+        return allowed(caller, rule, access.bindings(caller, collection))
+    text: bytes | None = collection.plans.get(_READABLE)
+    if text is None:
+        bindings = access.bindings(caller, collection)
+        found = _shared(caller, rule, bindings)
+        if found is None:
+            return allowed(caller, rule, bindings)
+        collection.plans[_READABLE] = found.text
+        return found
+    return RowFilter(text, _parameters(uid, names_in(text)))
+
+
+def _shared(caller: Caller, rule: Rule, bindings: Bindings) -> RowFilter | None:
+    """With the caller's id as a parameter, where that is possible."""
+    uid = caller.principal.uid
+    if uid is None or not _only_compares_uid(rule):
+        return None
+    return _with_parameters(access.rows_allowed(caller, rule, bindings, _STAND_IN), uid)
 
 
 def _filter(rows: sql.Composable) -> RowFilter:
@@ -89,6 +109,7 @@ def _with_parameters(rows: sql.Composable, uid: str) -> RowFilter | None:
     return RowFilter(text, _parameters(uid, names_in(text)))
 
 
+@lru_cache(maxsize=4096)
 def names_in(text: bytes) -> frozenset[str]:
     """Which parameters of the caller's a text has."""
     return frozenset([name for name in _PARAMETERS if f"%({name})s".encode() in text])
@@ -96,6 +117,25 @@ def names_in(text: bytes) -> frozenset[str]:
 
 def _parameters(uid: str, names: Iterable[str]) -> dict[str, Any]:
     return {name: _PARAMETERS[name](uid) for name in names}
+
+
+@lru_cache(maxsize=4096)
+def _knows_uid_only(rule: Rule) -> bool:
+    """Whether nothing but the document and the id of a signed-in caller decides."""
+    return (
+        rule.reads <= {"auth", "doc"}
+        and _only_compares_uid(rule)
+        and all(_is_uid(node, parent) for node, parent in _with_parents(rule.tree, None))
+    )
+
+
+def _is_uid(node: ast.Node, parent: ast.Node | None) -> bool:
+    """False where something of `auth` but its `uid` is read."""
+    if node != ast.Name(name="auth"):
+        return True
+    if isinstance(parent, ast.Select):
+        return parent.field == "uid"
+    return isinstance(parent, ast.Compare)  # with null: see `_is_harmless`
 
 
 @lru_cache(maxsize=4096)
