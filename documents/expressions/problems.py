@@ -6,7 +6,7 @@ from typing import Final
 
 import psycopg
 
-from baas.kernel.problems import Malformed
+from baas.kernel.problems import FieldError, Malformed
 from documents.query import problems
 
 # The SQLSTATE of documents_fail and of every helper that refuses its arguments.
@@ -27,7 +27,12 @@ def invalid(detail: str, where: str) -> Malformed:
 
 
 def unsupported(operator: str, where: str) -> Malformed:
-    return problems.unsupported(operator, where)
+    return Malformed(
+        f"The operator {operator[:60]!r} is not supported in expressions:"
+        " see docs/reference/aggregation.md for those that are.",
+        code="unsupported_operator",
+        errors=[FieldError(where, "unsupported_operator", operator[:60])],
+    )
 
 
 def failure(error: psycopg.Error, where: str = "pipeline") -> Malformed | None:
