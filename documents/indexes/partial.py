@@ -24,7 +24,7 @@ from documents.query.parser import parse
 from documents.query.rows import Rows
 from documents.query.to_sql import compile_condition
 
-_PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s")
+_PLACEHOLDER: Final = re.compile(r"%(?:%|\((\w+)\)s)")  # or a doubled percent sign
 
 
 def predicate(index: Index, rows: Rows) -> sql.Composable | None:
@@ -73,6 +73,8 @@ def _literal(node: Node, rows: Rows) -> sql.Composable:
     given = condition.bind(node)
 
     def constant(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
         return sql.Literal(given[found[1]]).as_string(None).replace("%", "%%")
 
     return sql.SQL(_PLACEHOLDER.sub(constant, condition.sql.as_string(None)))

@@ -181,3 +181,60 @@ def test_what_is_hidden_implies_nothing(
     assert notes.ids(charlie, filter={"a": 1, "s": {"$ne": "x"}}) == ["1", "2"]
     assert notes.ids(charlie, filter={"s": {"$exists": True}}) == []
     assert notes.ids(charlie, filter={"b": 1}) == ["1"]
+
+
+HOSTILE = [
+    "a'b",
+    'a"b',
+    "a\\b",
+    "a%b",
+    "a%sb",
+    "a%(q0)sb",
+    "a b",
+    "a'); DROP TABLE kernel_event; --",
+    "é云",
+    "a$b",
+    "[*]",
+    "@ ? (1 == 1)",
+    "a\nb",
+    "\u202e",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_odd_names_and_values_are_names_and_values(notes: Collection, name: str) -> None:
+    field = f"o.{name}"
+    assert notes.declare(
+        indexes=[
+            {"fields": [field], "sparse": True, "unique": True, "name": name},
+            {"fields": ["n"], "where": {field: name}},
+            {"fields": [field, "title"], "type": "text", "name": "t" + name},
+            {"fields": [f"v.{name}"], "type": "vector", "dimensions": 2},
+            {"fields": [f"g.{name}"], "type": "geo"},
+        ],
+        ttl_field=f"at.{name}",
+    ).status == 201  # fmt: skip
+    past = {"$date": "2020-01-01T00:00:00Z"}
+    documents = [
+        {"_id": "1", "o": {name: name}, "n": 1, "v": {name: [1, 0]}, "title": "word"},
+        {"_id": "2", "o": {name: "other"}, "n": 1, "v": {name: [0, 1]}},
+        {"_id": "3", "n": 1},
+        {"_id": "4", "n": 1, "at": {name: past}},
+    ]
+    assert notes.create(documents).status == 201
+    from documents import expiry
+
+    expiry.sweep()
+    assert notes.ids(filter={field: name}) == ["1"]
+    assert notes.ids(filter={field: name, "n": 1}) == ["1"]
+    assert notes.ids(filter={field: {"$exists": True}}) == ["1", "2"]
+    assert notes.ids(filter={"n": 1}) == ["1", "2", "3"]
+    assert notes.ids(filter={"$text": {"$search": f'"{name.replace(chr(34), " ")}" word'}}) in (
+        ["1"],
+        [],  # no words in it
+    )
+    assert notes.ids(filter={"$text": {"$search": "word"}}) == ["1"]
+    near = {"field": f"v.{name}", "vector": [0, 2], "limit": 1}
+    assert notes.query(near_vector=near).json["items"][0]["_id"] == "2"
+    assert notes.create({"o": {name: name}}).code == "unique_violation"
+    assert shown(notes)["indexes"][0]["name"] == name

@@ -210,3 +210,12 @@ def test_hidden_texts_are_not_found(
     same = notes.query(charlie, filter=search("coffee cafe"), **scored).json["items"]
     # The score tells nothing of what is hidden.
     assert [(d["_id"], d["s"]) for d in found] == [(d["_id"], d["s"]) for d in same]
+
+
+def test_live_queries_refuse_searches() -> None:
+    from baas.kernel.problems import Malformed
+    from documents.query import compile_predicate, parse
+
+    with pytest.raises(Malformed) as refused:
+        compile_predicate(parse(search("coffee")))
+    assert refused.value.code == "unsupported_operator"
