@@ -61,10 +61,16 @@ def readable(caller: Caller, collection: Collection) -> RowFilter:
         found = NO_ROW if rule is None else _of_collection(caller, collection, rule)
         if found == NO_ROW:
             raise access.denied(caller, collection, "read")
-    if collection.view is not None and collection.view.names:
-        given = _parameters(caller.principal.uid or "", collection.view.names)
-        return RowFilter(found.text, found.parameters | given)
-    return found
+    if collection.view is None:
+        return found
+    return RowFilter(found.text, found.parameters | of_source(caller, collection))
+
+
+def of_source(caller: Caller, collection: Collection) -> dict[str, Any]:
+    """The parameters of the collection's source, which may be a view of the caller's."""
+    if collection.view is None:
+        return {}
+    return _parameters(caller.principal.uid or "", collection.view.names)
 
 
 def allowed(caller: Caller, rule: Rule, bindings: Bindings) -> RowFilter:

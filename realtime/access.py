@@ -1,6 +1,6 @@
 """What a caller may read of a collection, and which callers are alike in that. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -9,6 +9,7 @@ import orjson
 
 from auth.rules import Rule, ast
 from documents.access import Caller
+from documents.hidden import HiddenField, without
 
 _WHOLE: Final = "*"
 
@@ -24,16 +25,21 @@ class Access:
     rule: Rule | None  # None: above the rules
     caller: Caller  # one of the class
     key: str
+    hidden: tuple[HiddenField, ...] = ()  # what those of the class may not see
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return _all_rules(self.rule, self.hidden)
 
     @property
     def reads_others(self) -> bool:
-        """Whether the rule reads other documents, so that no single event can decide it."""
-        return self.rule is not None and "get()" in self.rule.reads
+        """Whether a rule reads other documents, so that no single event can decide it."""
+        return any("get()" in rule.reads for rule in self.rules)
 
     @property
     def is_volatile(self) -> bool:
-        """Whether a document may come or go without an event of its own."""
-        return self.rule is not None and not self.rule.reads.isdisjoint(("get()", "now"))
+        """Whether a document may come, go or look different without an event of its own."""
+        return any(not rule.reads.isdisjoint(("get()", "now")) for rule in self.rules)
 
     @property
     def owner(self) -> str | None:
@@ -44,26 +50,41 @@ class Access:
 
     def allows(self, document: Mapping[str, Any]) -> bool:
         """Whether this class of callers may read the document. Not for rules with get()."""
-        return self.rule is None or self.rule.allows(
+        return self.rule is None or self._is_true(self.rule, document)
+
+    def mask(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The document without what this class of callers may not see."""
+        paths = [field.path for field in self.hidden if not self._is_true(field.rule, document)]
+        return without(document, paths)  # type: ignore[no-any-return]
+
+    def _is_true(self, rule: Rule, document: Mapping[str, Any]) -> bool:
+        return rule.allows(
             auth=self.caller.principal.auth, doc=document, request={"ip": self.caller.ip}
         )
 
 
-def access(rule: Rule | None, caller: Caller) -> Access:
+def _all_rules(rule: Rule | None, hidden: Iterable[HiddenField]) -> tuple[Rule, ...]:
+    return (*([] if rule is None else [rule]), *[field.rule for field in hidden])
+
+
+def access(rule: Rule | None, caller: Caller, hidden: tuple[HiddenField, ...] = ()) -> Access:
     """The access of a caller under a `read` rule; None for callers above the rules."""
     if rule is None:
         return Access(rule=None, caller=caller, key="above the rules")
+    rules = _all_rules(rule, hidden)
     given: dict[str, Any] = {"rule": rule.source}
-    fields = _auth_fields(rule)
+    if hidden:
+        given["hidden"] = {".".join(field.path): field.rule.source for field in hidden}
+    fields: frozenset[str] = frozenset().union(*map(_auth_fields, rules))
     if fields:
         auth = caller.principal.auth
         given["signed_in"] = auth is not None
         if auth is not None:
             given["auth"] = auth if _WHOLE in fields else {f: auth.get(f) for f in fields}
-    if "request" in rule.reads:
+    if any("request" in each.reads for each in rules):
         given["ip"] = caller.ip
     key = orjson.dumps(given, option=orjson.OPT_SORT_KEYS, default=str).decode()
-    return Access(rule=rule, caller=caller, key=key)
+    return Access(rule=rule, caller=caller, key=key, hidden=hidden)
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,6 @@
 """Documents that changed, as the log tells it. Pure."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from baas.kernel.events import StoredEvent
@@ -16,7 +16,7 @@ class DocumentChange:
     """What one event says of one document; it is parsed when somebody asks."""
 
     __slots__ = (
-        *("_document", "_event", "_json", "_owners"),
+        *("_document", "_event", "_json", "_masked", "_owners"),
         *("collection", "id", "position", "verdicts"),
     )
 
@@ -29,6 +29,7 @@ class DocumentChange:
         self._document: dict[str, Any] | None = None
         self._owners: set[str | None] = set()
         self._json: str | None = None
+        self._masked: dict[str, tuple[dict[str, Any], str]] = {}
 
     @property
     def document(self) -> dict[str, Any] | None:
@@ -48,6 +49,16 @@ class DocumentChange:
         if self._json is None:
             self._json = values.dumps(self.document).decode()
         return self._json
+
+    def masked(
+        self, key: str, mask: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> tuple[dict[str, Any], str]:
+        """The document and its JSON text as a class of callers sees it; `key` names the class."""
+        found = self._masked.get(key)
+        if found is None:
+            document = mask(self.document or {})
+            found = self._masked[key] = (document, values.dumps(document).decode())
+        return found
 
     def _parse(self) -> None:
         if self._event is not None:

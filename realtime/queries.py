@@ -55,7 +55,7 @@ class LiveQuery:
 
     def shows(self, document: dict[str, Any]) -> bool:
         """Whether the document is in the result; not for rules that read other documents."""
-        return self.selects(document) and self.access.allows(document)
+        return self.selects(self.access.mask(document)) and self.access.allows(document)
 
     def entry_of(self, change: DocumentChange) -> Entry | None:
         """The entry after the change, None when the document is not in the result any more."""
@@ -66,7 +66,12 @@ class LiveQuery:
         shown = change.verdicts.get(asked)
         if shown is None:
             shown = change.verdicts[asked] = self.shows(document)
-        return entry(self.place(document), document, change.json) if shown else None
+        if not shown:
+            return None
+        if not self.access.hidden:
+            return entry(self.place(document), document, change.json)
+        masked, json = change.masked(self.access.key, self.access.mask)
+        return entry(self.place(masked), masked, json)
 
 
 def _required_owner(node: ast.Node) -> str | None:

@@ -1,8 +1,11 @@
 """From a subscribe frame to the live query that its sender may watch. Blocks: runs in the pool."""
 
+from collections.abc import Iterable
+
 from documents import collections
 from documents.access import Caller, closed, readable_rows
 from documents.geo.near import near_of
+from documents.hidden import HiddenField
 from documents.query import parser, sort
 from documents.query.problems import invalid_query
 from realtime.access import Access, access
@@ -48,7 +51,15 @@ def is_current(query: LiveQuery) -> bool:
     if query.access.rule is None or collection is None:
         return True
     rule = collection.rules.get("read")
-    return rule is not None and rule.source == query.access.rule.source
+    return (
+        rule is not None
+        and rule.source == query.access.rule.source
+        and _sources(collection.hidden) == _sources(query.access.hidden)
+    )
+
+
+def _sources(hidden: Iterable[HiddenField]) -> list[tuple[object, str]]:
+    return [(field.path, field.rule.source) for field in hidden]
 
 
 def _access(caller: Caller, name: str, collection: collections.Collection | None) -> Access:
@@ -57,4 +68,4 @@ def _access(caller: Caller, name: str, collection: collections.Collection | None
     if collection is None:
         raise closed(name, "read")
     readable_rows(caller, collection)  # refuses who may read none of them
-    return access(collection.rules["read"], caller)
+    return access(collection.rules["read"], caller, collection.hidden)

@@ -8,10 +8,9 @@ from django.conf import settings
 from django.db import transaction
 from psycopg import sql
 
-from auth.rules import document_bindings
 from baas.kernel import db
 from baas.kernel.problems import TooLarge
-from documents import collections, listing, values, wire
+from documents import access, collections, hiding, listing, row_filter, values, wire
 from documents.query.sort import order_by
 from documents.query.to_sql import Parameters, to_sql
 from realtime import changes
@@ -65,7 +64,8 @@ def load_past(query: LiveQuery, token: Token) -> list[Entry] | None:
         today = _select(query, query.limit + len(missed))
     past = [entry for entry in today if entry.id not in missed]
     past += [
-        changes.entry(query.place(document), document, "")  # nobody is sent what has changed since
+        # nobody is sent what has changed since
+        changes.entry(query.place(query.access.mask(document)), document, "")
         for document in missed.values()
         if document is not None and query.shows(document)
     ]
@@ -93,16 +93,14 @@ def _select(query: LiveQuery, limit: int) -> list[Entry]:
     if collection is None or str(collection.id) != query.collection_key:
         return []  # made by its first write; the hub looks again
     parameters = Parameters()
+    caller = query.access.caller
+    if query.access.hidden:
+        collection = hiding.seen(caller, collection)
+        parameters.values.update(row_filter.of_source(caller, collection))
     where = [to_sql(query.filter, parameters, collection.rows())]
     if query.access.rule is not None:
-        caller = query.access.caller
-        where.append(
-            query.access.rule.to_sql(
-                document_bindings("d", caller.table_of, collection.narrow),
-                auth=caller.principal.auth,
-                request={"ip": caller.ip},
-            )
-        )
+        bindings = access.bindings(caller, collection)
+        where.append(access.rows_allowed(caller, query.access.rule, bindings))
     statement = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {}").format(
         collection.statements.select,
         sql.SQL(" AND ").join(where),
