@@ -1,92 +1,51 @@
-"""MongoDB's Extended JSON, versions 1 and 2, to and from the values that we store.
+"""MongoDB's Extended JSON beyond what every document may have (`values.normalise`).
 
 Source: https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md
-What has a meaning here is translated; the rest (regular expressions, timestamps, code, MinKey …) is
-refused, never changed into something else.
+What has no meaning here (regular expressions, timestamps, code, MinKey …) is refused by
+`normalise`, never changed into something else.
 """
 
 import base64
-import binascii
 import re
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from documents import values
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
-_UUID_TYPE: Final = "04"
+# What one of the forms below has: a wrapper, or a zone without a colon at the end of a text.
+_SPECIAL: Final = re.compile(rb'\$(?:uuid|symbol)"|[+-][0-9]{4}"')
+
+
+def needs_translation(text: bytes) -> bool:
+    """Whether JSON text may have something that `from_extended` translates."""
+    return _SPECIAL.search(text) is not None or b"\\u" in text  # an escape may write a dollar
 
 
 def from_extended(value: Any, path: str = "") -> Any:
-    """The value with its typed wrappers translated; `values.normalise` checks what is left.
+    """UUIDs as binary, symbols as text, and dates as old versions of mongoexport wrote them.
 
     Raises Invalid `invalid_value`, naming the path.
     """
-    if isinstance(value, dict):
-        if len(value) <= 2 and any(key.startswith("$") for key in value):
-            return _translated(value, path)
-        return {
-            key: from_extended(inner, f"{path}.{key}" if path else key)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [from_extended(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+    match value:
+        case {"$uuid": str(text)} if len(value) == 1:
+            try:
+                data = UUID(text).bytes
+            except ValueError as error:
+                raise values.invalid_value(path, f"{text[:60]!r} is no UUID") from error
+            return {"$binary": {"base64": base64.b64encode(data).decode(), "subType": "04"}}
+        case {"$symbol": str(text)} if len(value) == 1:
+            return text
+        case {"$date": str(text)} if len(value) == 1:
+            return {"$date": re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text)}
+        case dict():
+            return {
+                key: from_extended(inner, f"{path}.{key}" if path else key)
+                for key, inner in value.items()
+            }
+        case list():
+            return [from_extended(item, f"{path}[{index}]") for index, item in enumerate(value)]
     return value
-
-
-def _translated(value: dict[str, Any], path: str) -> Any:
-    try:
-        match value:
-            case {"$oid": str(text)} if len(value) == 1 and _OBJECT_ID.fullmatch(text):
-                return text.lower()
-            case {"$date": given} if len(value) == 1:
-                return {"$date": _date(given)}
-            case {"$numberLong": int(number)} if len(value) == 1:
-                return number
-            case {"$symbol": str(text)} if len(value) == 1:
-                return text
-            case {"$uuid": str(text)} if len(value) == 1:
-                return _binary(base64.b64encode(UUID(text).bytes).decode(), _UUID_TYPE)
-            case {"$binary": {"base64": str(data), "subType": str(kind)}} if len(value) == 1:
-                return _binary(data, kind)
-            case {"$binary": str(data), "$type": str(kind)}:
-                return _binary(data, kind)
-            case {"$binary": str(data)} if len(value) == 1:
-                return _binary(data, "00")
-    except (ValueError, OverflowError, binascii.Error) as error:
-        raise values.invalid_value(path, f"{next(iter(value))}: {error}") from error
-    if len(value) == 1 and value.keys() <= values.EXTENDED:
-        return value
-    raise values.invalid_value(path, f"{', '.join(value)[:60]} has no meaning here")
-
-
-def _date(given: Any) -> str:
-    match given:
-        case str():
-            return values.canonical_date(_with_colon(given))
-        case {"$numberLong": str(text)}:
-            return _from_millis(int(text))
-        case int() if not isinstance(given, bool):
-            return _from_millis(given)
-    raise ValueError("it is RFC 3339 text or milliseconds")
-
-
-def _with_colon(text: str) -> str:
-    """mongoexport wrote zones as +0000."""
-    return re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text)
-
-
-def _from_millis(millis: int) -> str:
-    moment = _EPOCH + timedelta(milliseconds=millis)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z".rjust(24, "0")
-
-
-def _binary(data: str, kind: str) -> dict[str, Any]:
-    base64.b64decode(data, validate=True)
-    return {"$binary": {"base64": data, "subType": f"{int(kind, 16):02x}"}}
 
 
 # Numbers that a double may not hold: those with a fraction or an exponent, and long ones.

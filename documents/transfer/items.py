@@ -8,7 +8,7 @@ from baas.kernel import ids
 from baas.kernel.problems import FieldError, Invalid
 from documents import checks, values, wire
 from documents.schemas import Validator
-from documents.transfer.extended_json import from_extended
+from documents.transfer.extended_json import from_extended, needs_translation
 
 _MAX_VERSION: Final = 2**62
 
@@ -51,9 +51,11 @@ def item(document: Any, text: bytes, number: int, end: int, validator: Validator
     if not isinstance(document, dict):
         raise values.invalid_value("", "a document is a JSON object")
     is_plain = values.is_plain(text)
-    if not is_plain:
+    if not is_plain and needs_translation(text):
         document = from_extended(document)
     id = document.get("_id")
+    if isinstance(id, dict):
+        id = values.normalise(id, "_id")
     if id is None:
         id = ids.new_id()
     else:
@@ -88,8 +90,8 @@ def _version(given: Any) -> int | None:
 
 def _time(document: dict[str, Any], name: str) -> str | None:
     given = document.get(name)
-    if isinstance(given, dict) and given.keys() == {"$date"}:
-        given = given["$date"]
+    if isinstance(given, dict) and "$date" in given:
+        given = values.normalise(given, name)["$date"]
     if given is None:
         return None
     try:

@@ -233,11 +233,13 @@ EXTENDED = [
         "old": {"$date": {"$numberLong": "-1"}},
         "nested": [{"ref": {"$oid": "507f1f77bcf86cd799439012"}}],
         "symbol": {"$symbol": "s"},
+        "binary": {"$binary": {"base64": "AQI=", "subType": "0"}},
+        "uuid": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"},
     },
     # version 2, relaxed, and version 1
     {"_id": "two", "date": {"$date": "2024-05-01T10:00:00.123Z"}, "n": 1.5},
     {"_id": "one", "date": {"$date": "2024-05-01T12:00:00.123+0200"}},
-    {"_id": "millis", "date": {"$date": 1714557600123}},
+    {"_id": "millis", "date": {"$date": 1714557600123}, "b": {"$binary": "AQI=", "$type": "00"}},
 ]
 
 
@@ -256,6 +258,9 @@ def test_output_of_mongoexport_is_imported(
     assert document["old"] == {"$date": "1969-12-31T23:59:59.999Z"}
     assert document["nested"] == [{"ref": "507f1f77bcf86cd799439012"}]
     assert document["symbol"] == "s"
+    assert document["binary"] == {"$binary": {"base64": "AQI=", "subType": "00"}}
+    assert document["uuid"] == {"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "04"}}
+    assert notes.get("millis").json["b"] == document["binary"]
     for id in ("two", "one", "millis"):
         assert notes.get(id).json["date"] == {"$date": "2024-05-01T10:00:00.123Z"}
 
@@ -274,9 +279,12 @@ def test_output_of_mongoexport_is_imported(
         ('{"_createdAt": "yesterday"}', "invalid_value"),
         ('{"_createdAt": "0000-01-01T00:00:00Z"}', "invalid_value"),
         ('{"_owner": 7}', "invalid_value"),
-        ('{"a": {"$minKey": 1}}', "invalid_value"),
-        ('{"a": {"$regex": "x", "$options": ""}}', "invalid_value"),
-        ('{"a": {"$timestamp": {"t": 1, "i": 1}}}', "invalid_value"),
+        ('{"_id": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"}}', "invalid_id"),
+        ('{"_createdAt": {"a": 1}}', "invalid_value"),
+        ('{"a": {"$uuid": "x"}}', "invalid_value"),
+        ('{"a": {"$minKey": 1}}', "invalid_field_name"),
+        ('{"a": {"$regex": "x", "$options": ""}}', "invalid_field_name"),
+        ('{"a": {"$timestamp": {"t": 1, "i": 1}}}', "invalid_field_name"),
         ('{"a": {"$numberDouble": "NaN"}}', "invalid_value"),
         ('{"a": {"$date": "x"}}', "invalid_value"),
         ('{"a": {"$date": {"$numberLong": "99999999999999999999"}}}', "invalid_value"),
