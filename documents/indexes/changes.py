@@ -156,10 +156,16 @@ def problem(index: Index, error: psycopg.Error) -> Conflict | Invalid:
                 "has too many words" if index.type == "text" else "is too long: 2,000 bytes at most"
             )
             detail = f"There are documents whose value in {names} {what}."
+        case psycopg.errors.FeatureNotSupported() if index.where is not None:
+            detail = (
+                "The condition in `where` cannot be part of an index: it compares with an object"
+                " or an array, or has an array's position in a path."
+            )
         case psycopg.errors.DataException():
-            detail = f"There are documents whose value in {names} cannot be indexed: {error}"
+            why = error.diag.message_primary
+            detail = f"There are documents whose value in {names} cannot be indexed: {why}"
         case _:
-            detail = f"PostgreSQL cannot build this index: {error}"
+            detail = f"PostgreSQL cannot build this index: {error.diag.message_primary}"
     return Invalid(detail[:500], code="index_not_possible")
 
 

@@ -26,7 +26,7 @@ _MEMBERS: Final[Mapping[str, frozenset[str]]] = {
 # Of a `where`: what stays as fast to decide as it is to compare.
 _CONDITIONS: Final = frozenset({
     "$and", "$or", "$nor", "$not", "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin",
-    "$exists", "$type",
+    "$exists",
 })  # fmt: skip
 
 

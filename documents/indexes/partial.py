@@ -19,7 +19,7 @@ from psycopg import sql
 from documents import values
 from documents.indexes.spec import Index
 from documents.query import columns
-from documents.query.ast import And, Compare, Exists, Implied, In, Node
+from documents.query.ast import And, Compare, Exists, Implied, In, Node, Not, Or
 from documents.query.parser import parse
 from documents.query.rows import Rows
 from documents.query.to_sql import compile_condition
@@ -69,6 +69,7 @@ def _where(text: str) -> Node:
 
 def _literal(node: Node, rows: Rows) -> sql.Composable:
     """The filter with its values as constants: no parameter may stand in an index."""
+    node = _one_by_one(node)
     condition = compile_condition(node, rows)
     given = condition.bind(node)
 
@@ -78,6 +79,20 @@ def _literal(node: Node, rows: Rows) -> sql.Composable:
         return sql.Literal(given[found[1]]).as_string(None).replace("%", "%%")
 
     return sql.SQL(_PLACEHOLDER.sub(constant, condition.sql.as_string(None)))
+
+
+def _one_by_one(node: Node) -> Node:
+    """The same filter without `$in`: its SQL has a subquery, which no index takes."""
+    match node:
+        case And(parts):
+            return And(tuple(map(_one_by_one, parts)))
+        case Or(parts):
+            return Or(tuple(map(_one_by_one, parts)))
+        case Not(part):
+            return Not(_one_by_one(part))
+        case In(path, candidates):
+            return Or(tuple([Compare(path, "eq", value) for value in candidates]))
+    return node
 
 
 def with_implied(node: Node, indexes: Iterable[Index]) -> Node:

@@ -183,6 +183,48 @@ def test_what_is_hidden_implies_nothing(
     assert notes.ids(charlie, filter={"b": 1}) == ["1"]
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"s": {"$in": ["x", "it's", 5, None]}},
+        {"s": None},
+        {"s": {"$ne": "x"}},
+        {"s": {"$exists": False}},
+        {"s": {"$not": {"$gt": 3}}},
+        {"s": {"$gt": 3, "$lte": 10**25}},
+        {"at": {"$lt": {"$date": "2024-05-01T10:00:00Z"}}},
+        {"_createdAt": {"$gt": "2020-01-01T00:00:00Z"}},
+        {"_owner": None},
+        {"$or": [{"s": "x"}, {"t.u": 1}], "s": {"$ne": 7}},
+    ],
+)
+def test_each_kind_of_condition_makes_an_index_that_is_used(
+    notes: Collection, where: dict[str, Any]
+) -> None:
+    kinds: list[Any] = ["x", "it's", 5, None, 10**30, 2, [1, "x"], {"k": 1}, True]
+    documents: list[dict[str, Any]] = [{"a": n % 2, "s": kinds[n % 9]} for n in range(90)]
+    documents += [{"a": 1, "at": {"$date": "2021-01-01T00:00:00Z"}}, {"a": 1, "t": [{"u": 1}]}]
+    notes.create([{"_id": f"{n:03}", **document} for n, document in enumerate(documents)])
+    filter = {"a": 1, **where}
+    expected = notes.ids(filter=filter, limit=1000)
+    assert expected
+    declared = notes.declare(indexes=[{"fields": ["a"], "where": where}])
+    assert declared.status == 200, declared
+    assert index_name(notes, "a_1") in plan(notes, filter=filter, sort=["a"])
+    assert notes.ids(filter=filter, limit=1000) == expected
+
+
+@pytest.mark.parametrize("where", [{"o": {"k": 1}}, {"l.0": 1}, {"l": {"$in": [[1], 2]}}])
+def test_conditions_that_cannot_be_in_an_index_are_refused(
+    notes: Collection, where: dict[str, Any]
+) -> None:
+    notes.create({"a": 1})
+    reply = notes.declare(indexes=[{"fields": ["a"], "where": where}])
+    assert (reply.status, reply.code) == (422, "index_not_possible")
+    assert "`where`" in reply.json["detail"]
+    assert stored(notes).indexes == ()
+
+
 HOSTILE = [
     "a'b",
     'a"b',
