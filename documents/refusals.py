@@ -63,7 +63,9 @@ def translated(collection: Collection) -> Iterator[None]:
         ) from error
     except psycopg.errors.ProgramLimitExceeded as error:
         raise Invalid(
-            "The value of an indexed field is too long: 2,000 bytes at most.",
+            "There are too many words in the fields of the text index."
+            if "tsvector" in (error.diag.message_primary or "")
+            else "The value of an indexed field is too long: 2,000 bytes at most.",
             code="index_value_too_long",
         ) from error
     except (psycopg.errors.NumericValueOutOfRange, psycopg.errors.UntranslatableCharacter) as error:

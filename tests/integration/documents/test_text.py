@@ -136,6 +136,7 @@ def test_a_text_with_too_many_words_is_refused_as_such(notes: Collection) -> Non
     words = " ".join([f"w{n}" for n in range(120_000)])
     reply = notes.create({"title": words})
     assert (reply.status, reply.code) == (422, "index_value_too_long")
+    assert "words" in reply.json["detail"]
     assert notes.project.events() == before
     assert notes.create({"title": "word " * 100_000}).status == 201
 
