@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
-from baas.kernel.http.request import check_depth
+from baas.kernel.http.request import check_depth, check_nesting
 from baas.kernel.problems import FieldError, Invalid, Malformed
 
 SYSTEM_FIELDS: Final = frozenset({"_id", "_createdAt", "_updatedAt", "_version", "_owner"})
@@ -91,17 +91,23 @@ def _with_fragments(value: Any) -> Any:
 
 def parse_body(body: bytes) -> Any:
     """A request's JSON with exact numbers. Raises Malformed."""
-    check_depth(body)
     try:
-        if _INEXACT.search(body) is None:
-            return orjson.loads(body)
-        # json also reads other encodings from bytes, and half of a surrogate pair from an escape.
-        value = json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_constant)
-        if _SURROGATE.search(body) is not None:
-            _require_text(value)
-        return value
-    except ValueError as error:  # also an integer of more than 4300 digits
+        value = _parsed(body)
+    except (ValueError, RecursionError) as error:  # also an integer of more than 4300 digits
+        check_depth(body)
         raise Malformed(f"The body is not valid JSON: {error}.", code="malformed_json") from error
+    check_nesting(body, value)
+    return value
+
+
+def _parsed(body: bytes) -> Any:
+    if _INEXACT.search(body) is None:
+        return orjson.loads(body)
+    # json also reads other encodings from bytes, and half of a surrogate pair from an escape.
+    value = json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_constant)
+    if _SURROGATE.search(body) is not None:
+        _require_text(value)
+    return value
 
 
 def _require_text(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -9,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baas.kernel.http.request import Request, check_depth, parse_json, require_json_type
+from baas.kernel.http.request import (
+    Request,
+    check_depth,
+    check_nesting,
+    parse_json,
+    require_json_type,
+)
 from baas.kernel.problems import Malformed, TooLarge, UnsupportedMediaType
+from documents.values import parse_body
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.text() | st.integers(-(2**63), 2**63),
@@ -32,10 +40,26 @@ def test_depth_is_counted_as_a_parser_would(value: Any, limit: int) -> None:
         body = text.encode("utf-8", "surrogatepass")
         if _depth(value) <= limit:
             check_depth(body, limit)
+            check_nesting(body, value, limit)
             continue
         with pytest.raises(Malformed) as refused:
             check_depth(body, limit)
         assert refused.value.code == "nesting_too_deep"
+        with pytest.raises(Malformed) as refused:
+            check_nesting(body, value, limit)
+        assert refused.value.code == "nesting_too_deep"
+
+
+@pytest.mark.parametrize("parse", [parse_json, parse_body])
+@pytest.mark.parametrize("number", ["1", "1.5"])
+@pytest.mark.parametrize(("levels", "ending"), [(101, "]"), (3000, "]"), (200_000, "]"), (500, "")])
+def test_deep_bodies_are_refused_as_such(
+    parse: Callable[[bytes], Any], number: str, levels: int, ending: str
+) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse(("[" * levels + number + ending * levels).encode())
+    assert refused.value.code == "nesting_too_deep"
+    assert parse(("[" * 100 + number + "]" * 100).encode())
 
 
 def test_brackets_in_strings_do_not_nest() -> None:
