@@ -1,5 +1,6 @@
 """Conditions in the terms of a declared index, for fields that have no array on their way."""
 
+from collections.abc import Collection
 from typing import Any, Final, LiteralString
 
 from psycopg import sql
@@ -48,14 +49,14 @@ def compare(rows: Rows, path: Path, op: Operator, kind: Kind, add: Add) -> sql.C
     )
 
 
-def is_in(rows: Rows, path: Path, kinds: list[Kind], add: Add) -> sql.Composable:
+def is_in(rows: Rows, path: Path, kinds: Collection[Kind], add: Add) -> sql.Composable:
     """The value is one of a leaf's; arrays among them find nothing."""
     text, number = _keys(rows, path)
     parts: list[sql.Composable] = []
     if "number" in kinds:
         some = add(_numbers, "numeric[]")
         parts.append(sql.SQL("({} = '2' AND {} = ANY({}))").format(text, number, some))
-    if any(kind not in ("array", "number") for kind in kinds):
+    if not {"array", "number"}.issuperset(kinds):
         parts.append(sql.SQL("{} = ANY({})").format(text, add(_sort_texts, "text[]")))
     return join(" OR ", parts, FALSE)
 

@@ -73,7 +73,7 @@ def shape(node: Node) -> Hashable:
         case Compare(path, op, value):
             return (path, op, kind(value))
         case In(path, candidates):
-            return (path, tuple([kind(value) for value in candidates]))
+            return ("in", path, frozenset(map(kind, candidates)))
         case Exists(path):
             return path
         case Type(path, types):
@@ -131,12 +131,3 @@ def can_fail(node: Node) -> bool:
         case Not(part) | ElemMatch(_, part, _):
             return can_fail(part)
     return isinstance(node, Expr)
-
-
-def itself(value: Any) -> Any:
-    return value
-
-
-def after(pick: Make, make: Make) -> Make:
-    """`make` of what `pick` takes from the leaf's value."""
-    return make if pick is itself else lambda value: make(pick(value))

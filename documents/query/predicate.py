@@ -27,7 +27,14 @@ from documents.query.ast import (
 from documents.query.paths import MISSING
 from documents.query.problems import unsupported
 from documents.query.text import Text
-from documents.query.verdicts import Test, equals, is_of_type, leaves_remainder, orders
+from documents.query.verdicts import (
+    Test,
+    equals,
+    equals_one_of,
+    is_of_type,
+    leaves_remainder,
+    orders,
+)
 
 Predicate = Callable[[dict[str, Any]], bool]
 # Makes the test of texts for a `$regex`; may raise for patterns that it does not understand.
@@ -99,8 +106,7 @@ class _Compiler:
             case Compare(_, op, value):
                 return orders(op, value)
             case In(_, candidates):
-                tests = [equals(value) for value in candidates]
-                return lambda found: any(test(found) for test in tests)
+                return equals_one_of(candidates)
             case Type(_, types):
                 return lambda found: is_of_type(found, types)
             case Regex():

@@ -3,7 +3,7 @@
 A test makes SQL of a jsonb expression that is NULL for what is missing; it is true or false.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, LiteralString, TypeAlias
 
 from psycopg import sql
@@ -96,6 +96,21 @@ def compare(rows: Rows, path: Path, op: Operator, kind: Kind, add: Add) -> sql.C
     return any_value(rows, path, _compares(op, kind, add))
 
 
+def is_in(rows: Rows, path: Path, kinds: Collection[Kind], add: Add) -> sql.Composable:
+    """Some value that the path reaches, or an element of an array there, is one of a leaf's."""
+    if not kinds:
+        return FALSE
+    some = add(_list, "jsonb[]")
+
+    def test(v: sql.Composable) -> sql.Composable:
+        found = sql.SQL("coalesce({} = ANY({}), false)").format(v, some)
+        if "null" not in kinds:
+            return found
+        return sql.SQL("({} IS NULL OR {})").format(v, found)
+
+    return any_value(rows, path, test)
+
+
 def _compares(op: Operator, kind: Kind, add: Add) -> Test:
     if kind == "null":
         return lambda v: sql.SQL("({0} IS NULL OR jsonb_typeof({0}) = 'null')").format(v)
@@ -160,6 +175,10 @@ def _items(value: sql.Composable) -> sql.Composable:
 
 def _column(alias: str) -> sql.Composable:
     return sql.Identifier(alias, "v")
+
+
+def _list(candidates: Any) -> list[str]:
+    return list(map(_json, candidates))
 
 
 def _json(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Conditions on the system fields of a table, which are columns."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from psycopg import sql
@@ -7,7 +8,7 @@ from psycopg import sql
 from documents.query import columns, regexes
 from documents.query.ast import Operator, Path
 from documents.query.fragments import FALSE, symbol
-from documents.query.leaves import Add, Kind, itself
+from documents.query.leaves import Add, Kind, kind
 from documents.query.rows import Rows
 
 _TIMES: Final = frozenset({"_createdAt", "_updatedAt"})
@@ -32,14 +33,26 @@ def compare(rows: Rows, field: str, op: Operator, kind: Kind, add: Add) -> sql.C
         return sql.SQL("{} IS NULL").format(column)
     if kind != "string":
         return FALSE
-    text = add(itself, "text")
+    text = add(str, "text")
     if field == "_id":
         return sql.SQL("{} {} {}").format(column, symbol(op), text)
     return sql.SQL("({0} IS NOT NULL AND {0} {1} {2})").format(column, symbol(op), text)
 
 
-def id_in(rows: Rows, add: Add) -> sql.Composable:
-    return sql.SQL("{} = ANY({})").format(rows.column("_id"), add(_strings, "text[]"))
+def is_in(rows: Rows, field: str, kinds: Collection[Kind], add: Add) -> sql.Composable:
+    """The value is one of a leaf's."""
+    column = rows.column(columns.SYSTEM[field])
+    if field in _TIMES:
+        some = add(_dates, "timestamptz[]")
+    elif field == "_version":
+        some = add(_numbers, "numeric[]")
+    else:
+        some = add(_strings, "text[]")
+    found = sql.SQL("{} = ANY({})").format(column, some)
+    if field != "_owner":
+        return found
+    null = sql.SQL("{} IS NULL").format(column) if "null" in kinds else FALSE
+    return sql.SQL("({} OR ({} IS NOT NULL AND {}))").format(null, column, found)
 
 
 def matches(rows: Rows, field: str, pattern: sql.Composable, add: Add | None) -> sql.Composable:
@@ -65,6 +78,14 @@ def _prefix(regex: Any) -> str:
 def _date(value: Any) -> str:
     text: str = value["$date"]
     return text
+
+
+def _dates(candidates: Any) -> list[str]:
+    return [value["$date"] for value in candidates if kind(value) == "date"]
+
+
+def _numbers(candidates: Any) -> list[str]:
+    return [str(value) for value in candidates if kind(value) == "number"]
 
 
 def _strings(candidates: Any) -> list[str]:

@@ -12,7 +12,6 @@ through a test of each value that it reaches (`reached`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Final, LiteralString
 
 from psycopg import sql
@@ -56,10 +55,8 @@ from documents.query.indexed import sort_text
 from documents.query.leaves import (
     Kind,
     Make,
-    after,
     can_fail,
     conjuncts,
-    itself,
     kind,
     leaves,
     shape,
@@ -154,6 +151,9 @@ def compile_condition(
     risky: list[Composable] = []
     for part in conjuncts(node):
         (risky if can_fail(part) else safe).append(compiler.node(part, rows))
+        if isinstance(part, Expr):
+            # What finds the rows by an index; the expression itself looks at what was found.
+            safe += expressions.implied(part.expression, Scope(rows, variables))
     return Condition(
         join(" AND ", [*safe, *compiler.checks], TRUE),
         join(" AND ", risky, TRUE) if risky else None,
@@ -206,13 +206,13 @@ class _Compiler:
     ) -> Composable:
         match node:
             case Compare(path, op, value):
-                exact = self._compare(path, op, kind(value), rows, itself)
+                exact = self._compare(path, op, kind(value), rows)
                 if op == "eq" and ".".join(path) in rows.multikeys:
                     wanted = self._add(multikey.key, "text[]")
                     return multikey.narrowed(rows, path, wanted, exact)
                 return exact
             case In(path, candidates):
-                exact = self._in(path, [kind(value) for value in candidates], rows)
+                exact = self._in(path, frozenset(map(kind, candidates)), rows)
                 if ".".join(path) in rows.multikeys:
                     wanted = self._add(multikey.keys, "text[]")
                     return multikey.narrowed(rows, path, wanted, exact)
@@ -233,32 +233,21 @@ class _Compiler:
             case Text():
                 return text.to_sql(node, rows, self._add)
 
-    def _compare(self, path: Path, op: Operator, kind: Kind, rows: Rows, pick: Make) -> Composable:
-        """`pick` takes the value from the leaf's."""
-
-        def add(make: Make, cast: LiteralString) -> Composable:
-            return self._add(after(pick, make), cast)
-
+    def _compare(self, path: Path, op: Operator, kind: Kind, rows: Rows) -> Composable:
         if system.has(rows, path):
-            return system.compare(rows, path[0], op, kind, add)
+            return system.compare(rows, path[0], op, kind, self._add)
         if ".".join(path) in rows.scalars and kind != "array":
-            return indexed.compare(rows, path, op, kind, add)
+            return indexed.compare(rows, path, op, kind, self._add)
         if path and kind in _PLAIN and not paths.has_index(path):
-            return jsonpaths.compare(rows, path, op, kind, add)
-        return reached.compare(rows, path, op, kind, add)
+            return jsonpaths.compare(rows, path, op, kind, self._add)
+        return reached.compare(rows, path, op, kind, self._add)
 
-    def _in(self, path: Path, kinds: list[Kind], rows: Rows) -> Composable:
-        if not kinds:
-            return FALSE
-        if path == ("_id",) and system.has(rows, path):
-            return system.id_in(rows, self._add)
+    def _in(self, path: Path, kinds: frozenset[Kind], rows: Rows) -> Composable:
+        if system.has(rows, path):
+            return system.is_in(rows, path[0], kinds, self._add)
         if ".".join(path) in rows.scalars:
             return indexed.is_in(rows, path, kinds, self._add)
-        parts = [
-            self._compare(path, "eq", kind, rows, itemgetter(place))
-            for place, kind in enumerate(kinds)
-        ]
-        return join(" OR ", parts, FALSE)
+        return reached.is_in(rows, path, kinds, self._add)
 
     def _regex(self, node: Regex, rows: Rows) -> Composable:
         pattern = self._add(

@@ -1,7 +1,7 @@
 """Tests of one value that a path reached (MISSING where it reached nothing), for the predicate."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from documents import values
@@ -12,6 +12,7 @@ from documents.query.paths import MISSING
 
 Test = Callable[[Any], bool]
 
+_FEW: Final = 8  # beyond, a set is quicker than one comparison after the other
 _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "gt": operator.gt,
     "gte": operator.ge,
@@ -24,6 +25,16 @@ def equals(value: Any) -> Test:
     if value is None:
         return lambda found: found is None or found is MISSING
     return lambda found: values.equal(found, value)
+
+
+def equals_one_of(candidates: Sequence[Any]) -> Test:
+    if len(candidates) <= _FEW:
+        tests = [equals(value) for value in candidates]
+        return lambda found: any(test(found) for test in tests)
+    texts = frozenset(map(order.text, candidates))
+    if None in candidates:
+        texts |= {order.text(MISSING)}
+    return lambda found: order.text(found) in texts
 
 
 def orders(op: str, value: Any) -> Test:

@@ -79,6 +79,7 @@ CONDITIONS: st.SearchStrategy[Any] = st.recursive(
             for name in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
         ],
         *[st.fixed_dictionaries({name: LISTED}) for name in ("$in", "$nin", "$all")],
+        st.fixed_dictionaries({"$in": st.lists(VALUES, min_size=9, max_size=12)}),
         st.fixed_dictionaries({"$exists": st.booleans()}),
         st.fixed_dictionaries({"$type": TYPES | st.lists(TYPES, min_size=1, max_size=2)}),
         st.fixed_dictionaries(

@@ -1,13 +1,22 @@
 """Filters, sorts and projections as pure functions."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from baas.kernel.problems import Problem
-from documents.query import matches, parse, projection, sort
-from documents.query.ast import And, Compare, Exists, In, Not, Or
+from documents.query import (
+    compile_predicate,
+    matches,
+    multikey,
+    parse,
+    projection,
+    regexes,
+    sort,
+)
+from documents.query.ast import And, Compare, ElemMatch, Exists, In, Not, Or, Regex
 
 DOCUMENT: dict[str, Any] = {
     "_id": "d1",
@@ -244,3 +253,83 @@ def test_ordinary_paths_cost_nothing() -> None:
     names = ["address.street.number", "some_rather_long_field_name.with_another_one"]
     parse({"$or": [{name: n} for n in range(300) for name in names]})
     parse({names[0]: {"$in": list(range(1900))}})
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"$expr": {"$gt": ["$a", 1]}},
+        {"$or": [{"a": 1}, {"$expr": "$b"}]},
+        {"$text": {"$search": "word"}},
+        {"s": {"$regex": "(?<=x)y"}},
+        {"s": {"$in": [{"$regex": r"(a)\1"}]}},
+        {"s": {"$elemMatch": {"$regex": "é", "$options": "i"}}},
+    ],
+)
+def test_what_only_the_database_can_tell_has_no_predicate(filter: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as refused:
+        compile_predicate(parse(filter))
+    assert refused.value.code == "unsupported_operator"
+
+
+def test_a_predicate_takes_a_matcher_for_all_patterns() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def matcher(regex: Regex) -> Callable[[str], bool]:
+        asked.append((regex.pattern, regex.options))
+        return lambda text: text == "yes"
+
+    matches = compile_predicate(parse({"s": {"$regex": "(?i)(?<=x)y", "$options": "s"}}), matcher)
+    assert asked == [("(?<=x)y", "is")]
+    assert matches({"s": ["no", "yes"]})
+    assert not matches({"s": "no"})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "begins"),
+    [
+        ("^abc", "", "abc"),
+        ("^abc.*d", "s", "abc"),
+        (r"^a\.b$", "", "a.b"),
+        ("^abc?d", "", "ab"),
+        ("^abc+", "", "ab"),
+        ("^ab{0,2}c", "", "a"),
+        ("^a|b", "", ""),
+        ("^(ab)c", "", ""),
+        ("abc", "", ""),
+        ("^abc", "i", ""),
+        ("^abc", "m", ""),
+        ("^a bc", "x", ""),
+        (r"^\dab", "", ""),
+        ("^", "", ""),
+        ("^ab\U0010ffff", "", "ab"),
+    ],
+)
+def test_what_all_matches_begin_with_is_known(pattern: str, options: str, begins: str) -> None:
+    assert regexes.prefix(pattern, options) == begins
+
+
+def test_the_text_behind_a_beginning_is_the_least() -> None:
+    assert regexes.behind("ab") == "ac"
+    assert regexes.behind("a\ud7ff") == "a\ue000"
+
+
+def test_an_equality_on_an_element_has_the_numbers_of_its_leaf() -> None:
+    node = parse({"items": {"$elemMatch": {"$or": [{"x": 1}, {"y": 2}], "k": 7, "v": {"$gt": 1}}}})
+    assert isinstance(node, ElemMatch)
+    assert list(multikey.equalities(node, 5)) == [(7, ("items", "k"))]
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"a": {"$in": [{"$regex": "x" * 2000}] * 300}},
+        {"$or": [{"a": {"$elemMatch": {"b": 1, "c": 2}}}] * 600},
+        {"a": {"$all": [{"$elemMatch": {"b": 1}}] * 1001}},
+        {"a": {"$in": list(range(2001))}},
+    ],
+)
+def test_a_filter_has_a_bound(filter: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as refused:
+        parse(filter)
+    assert refused.value.code == "invalid_query"
