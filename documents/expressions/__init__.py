@@ -4,6 +4,7 @@ node = parse({"$multiply": ["$price", "$qty"]}, where="$project.total")
 to_sql(node, Scope(rows))        # jsonb, SQL's NULL is missing
 truth(node, Scope(rows))         # boolean, never NULL
 number(node, Scope(rows))        # numeric, NULL for all that is no number: for sums and averages
+implied(node, Scope(rows))       # conditions in terms of indexes that its truth implies
 paths(node)                      # the fields of the root that it reads
 
 Evaluating can fail (a text in `$add`, a division by zero): run the statement within `failures()`,
@@ -14,9 +15,21 @@ rule, write `CASE WHEN rule THEN expression ELSE false END`, because SQL chooses
 
 from documents.expressions.ast import Node
 from documents.expressions.fields import paths
+from documents.expressions.implications import implied
 from documents.expressions.parser import parse
 from documents.expressions.problems import failure, failures
 from documents.expressions.scope import Scope
 from documents.expressions.to_sql import number, to_sql, truth
 
-__all__ = ["Node", "Scope", "failure", "failures", "number", "parse", "paths", "to_sql", "truth"]
+__all__ = [
+    "Node",
+    "Scope",
+    "failure",
+    "failures",
+    "implied",
+    "number",
+    "parse",
+    "paths",
+    "to_sql",
+    "truth",
+]
