@@ -56,11 +56,12 @@ def _requests(count: int) -> dict[str, Callable[[int], bytes]]:
 
     return {
         "get": lambda n: send("GET", f"/get/{id_of(n)}"),
-        "create": lambda n: send("POST", "/create", data.document(n)),
+        "create": lambda n: send("POST", "/create", data.document(n, count)),
         "patch": lambda n: send("POST", f"/patch/{id_of(n)}", {"rank": n}),
-        "list": lambda n: send("GET", f"/list/k{n % data.KINDS}"),
-        "total": lambda n: send("GET", f"/total/k{n % data.KINDS}"),
+        "list": lambda n: send("GET", f"/list/{data.kind(n, count)}"),
+        "total": lambda n: send("GET", f"/total/{data.kind(n, count)}"),
         "rule": lambda n: send("GET", "/owned/"),
-        "bulk": lambda n: send("POST", "/bulk", [data.document(n)] * 100),
+        "bulk": lambda n: send("POST", "/bulk", [data.document(n, count)] * 100),
+        "count": lambda n: send("GET", f"/count/{n % data.GROUPS}"),
         "aggregate": lambda n: send("GET", "/aggregate/"),
     }

@@ -11,10 +11,11 @@ OPERATIONS = {
     "create": "create",
     "patch": "patch",
     "list": "list of 20 (filter, sort)",
-    "total": "the same with its total",
+    "total": "the same with its total (100)",
     "rule": "list of 20 by rule",
     "bulk": "create of 100 at once",
-    "aggregate": "aggregate over 100 k",
+    "count": "count of a hundredth",
+    "aggregate": "aggregate over a tenth",
 }
 
 

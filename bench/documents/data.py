@@ -2,25 +2,35 @@
 
 from typing import Any, Final
 
-KINDS: Final = 100  # values of the indexed field
+PER_KIND: Final = 100  # documents with the same indexed `kind`, whatever the number of documents
+GROUPS: Final = 100  # values of the indexed `part`: a hundredth of the documents each
 OWN: Final = 200  # documents of the caller in the collection whose rule is `owner`
 OTHERS: Final = 5000  # who own the rest
 
 # Number n of {count}, as expressions that PostgreSQL and SQLite read alike.
 TITLE: Final = "'a note about nothing much'"
-KIND: Final = f"'k' || (n % {KINDS})"
+PART: Final = f"n % {GROUPS}"
 RANK: Final = "(n * 7919) % 1000003"
 
 
-def document(n: int) -> dict[str, Any]:
+def document(n: int, count: int) -> dict[str, Any]:
     """Number n as a value, for creates."""
     return {
         "title": "a note about nothing much",
-        "kind": f"k{n % KINDS}",
+        "kind": kind(n, count),
+        "part": n % GROUPS,
         "rank": n * 7919 % 1000003,
         "done": False,
         "tags": ["a", "b"],
     }
+
+
+def kind(n: int, count: int) -> str:
+    return f"k{n % (count // PER_KIND)}"
+
+
+def kind_sql(count: int) -> str:
+    return f"'k' || (n % {count // PER_KIND})"
 
 
 def owner(count: int, uid: str) -> str:

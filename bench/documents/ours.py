@@ -16,17 +16,14 @@ from bench.documents.contender import Contender
 from bench.load import Target, request_bytes
 from bench.stack import database_url, pids, process
 
-RULES = {
-    "read": "authenticated",
-    "create": "authenticated",
-    "update": "authenticated",
-}
+RULES = {"create": "authenticated", "update": "authenticated"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     base: str  # the path of the project
-    headers: dict[str, str]
+    user: dict[str, str]  # headers of an end user
+    key: dict[str, str]  # headers with the secret key, which no rule binds
     tables: dict[str, str]  # collection → its table, quoted
     uid: str
     count: int
@@ -44,10 +41,12 @@ def prepare(stack: RunningStack, count: int) -> Prepared:
             return http.request(method, path, json=body, headers=headers).raise_for_status().json()
 
         key = call("POST", "/v1/admin/projects", operator, {"slug": slug})["secret_key"]
-        indexes = [{"fields": ["kind", "-rank"]}]
-        items = {"rules": RULES, "indexes": indexes}
-        call("PUT", f"{base}/collections/items", key, items)
-        call("PUT", f"{base}/collections/owned", key, {"rules": {**RULES, "read": "owner"}})
+        for name, read, fields in (
+            ("items", "authenticated", ["kind", "-rank"]),
+            ("owned", "owner", ["part"]),
+        ):
+            declared = {"rules": {**RULES, "read": read}, "indexes": [{"fields": fields}]}
+            call("PUT", f"{base}/collections/{name}", key, declared)
         credentials = {"email": "bench@example.com", "password": "correct horse battery"}
         signed_up = call("POST", f"{base}/auth/sign-up", "", credentials)
     uid = signed_up["user"]["id"]
@@ -57,7 +56,8 @@ def prepare(stack: RunningStack, count: int) -> Prepared:
             _load(connection, table, count, uid)
     return Prepared(
         base=base,
-        headers={"Authorization": f"Bearer {signed_up['access_token']}"},
+        user={"Authorization": f"Bearer {signed_up['access_token']}"},
+        key={"Authorization": f"Bearer {key}"},
         tables=tables,
         uid=uid,
         count=count,
@@ -75,31 +75,36 @@ def contender(stack: RunningStack, made: Prepared, *, direct: bool = False) -> C
 def _requests(made: Prepared) -> dict[str, Callable[[int], bytes]]:
     items, owned = f"{made.base}/db/items", f"{made.base}/db/owned"
 
-    def send(method: str, path: str, body: Any = None) -> bytes:
+    def send(
+        method: str, path: str, body: Any = None, headers: dict[str, str] = made.user
+    ) -> bytes:
         content = json.dumps(body).encode() if body is not None else b""
-        return request_bytes(method, path, content, made.headers)
+        return request_bytes(method, path, content, headers)
 
     def id_of(n: int) -> str:
         return f"doc{data.picked(n, made.count):09d}"
 
     def page(n: int) -> str:
-        kind = quote(json.dumps({"kind": f"k{n % data.KINDS}"}))
+        kind = quote(json.dumps({"kind": data.kind(n, made.count)}))
         return f"{items}/docs?filter={kind}&sort=-rank&limit=20"
 
-    # 100 k of a million documents; of fewer, a tenth.
+    # A tenth of the documents: 100 k of a million.
     pipeline = [
-        {"$match": {"kind": {"$in": [f"k{n}" for n in range(data.KINDS // 10)]}}},
-        {"$group": {"_id": "$kind", "n": {"$sum": 1}, "top": {"$max": "$rank"}}},
+        {"$match": {"part": {"$in": list(range(data.GROUPS // 10))}}},
+        {"$group": {"_id": "$part", "n": {"$sum": 1}, "top": {"$max": "$rank"}}},
     ]
     return {
         "get": lambda n: send("GET", f"{items}/docs/{id_of(n)}"),
-        "create": lambda n: send("POST", f"{items}/docs", data.document(n)),
+        "create": lambda n: send("POST", f"{items}/docs", data.document(n, made.count)),
         "patch": lambda n: send("PATCH", f"{items}/docs/{id_of(n)}", {"$set": {"rank": n}}),
         "list": lambda n: send("GET", page(n)),
         "total": lambda n: send("GET", page(n) + "&count=true"),
         "rule": lambda n: send("GET", f"{owned}/docs?limit=20"),
-        "bulk": lambda n: send("POST", f"{items}/docs", [data.document(n)] * 100),
-        "aggregate": lambda n: send("POST", f"{items}/aggregate", {"pipeline": pipeline}),
+        "bulk": lambda n: send("POST", f"{items}/docs", [data.document(n, made.count)] * 100),
+        "count": lambda n: send(
+            "POST", f"{owned}/count", {"filter": {"part": n % data.GROUPS}}, made.key
+        ),
+        "aggregate": lambda n: send("POST", f"{owned}/aggregate", {"pipeline": pipeline}, made.key),
     }
 
 
@@ -116,7 +121,10 @@ def _tables(connection: psycopg.Connection[Any], slug: str) -> dict[str, str]:
 
 def _load(connection: psycopg.Connection[Any], table: str, count: int, uid: str) -> None:
     """By SQL: a million through the interface would take longer than the whole benchmark."""
-    fields = f"'title', {data.TITLE}, 'kind', {data.KIND}, 'rank', {data.RANK}"
+    fields = (
+        f"'title', {data.TITLE}, 'kind', {data.kind_sql(count)}, 'part', {data.PART},"
+        f" 'rank', {data.RANK}"
+    )
     statement = (
         f"INSERT INTO {table} (_id, doc, owner) SELECT 'doc' || lpad(n::text, 9, '0'),"
         f" jsonb_build_object({fields}, 'done', false, 'tags', '[\"a\", \"b\"]'::jsonb),"

@@ -16,6 +16,7 @@ from bench.peers.pocketbase import PocketBase
 _FIELDS = [
     {"name": "title", "type": "text"},
     {"name": "kind", "type": "text"},
+    {"name": "part", "type": "number"},
     {"name": "rank", "type": "number"},
     {"name": "done", "type": "bool"},
     {"name": "tags", "type": "json"},
@@ -32,7 +33,7 @@ def running(count: int) -> Iterator[Contender]:
         token = _prepare(server, count)
         yield Contender(
             target=Target(port=server.port),
-            requests=_requests(count, token),
+            requests=_requests(count, token, server.token),
             pids={"pocketbase": server.pid},
         )
 
@@ -40,11 +41,12 @@ def running(count: int) -> Iterator[Contender]:
 def _prepare(server: PocketBase, count: int) -> str:
     """Two collections of `count` records, batches allowed; a user's token."""
     open_to_all = dict.fromkeys(("viewRule", "createRule", "updateRule"), "")
-    for name, rule, index in (
-        ("items", "", "CREATE INDEX items_kind ON items (kind, rank)"),
-        ("owned", "owner = @request.auth.id", "CREATE INDEX owned_owner ON owned (owner, id)"),
+    for name, rule, indexed in (
+        ("items", "", ["kind, rank"]),
+        ("owned", "owner = @request.auth.id", ["owner, id", "part"]),
     ):
-        collection = {"name": name, "type": "base", "fields": _FIELDS, "indexes": [index]}
+        indexes = [f"CREATE INDEX {name}_{i} ON {name} ({of})" for i, of in enumerate(indexed)]
+        collection = {"name": name, "type": "base", "fields": _FIELDS, "indexes": indexes}
         server.call("POST", "collections", {**collection, **open_to_all, "listRule": rule})
     server.call("PATCH", "settings", {"batch": {"enabled": True, "maxRequests": 100}})
     server.call(
@@ -63,15 +65,18 @@ def _prepare(server: PocketBase, count: int) -> str:
 
 def _load(server: PocketBase, table: str, count: int, uid: str) -> None:
     at = f"'{time.strftime('%Y-%m-%d %H:%M:%S.000Z', time.gmtime())}'"
+    columns = "id, title, kind, part, rank, done, tags, owner, created, updated"
+    values = (
+        f"printf('doc%012d', n), {data.TITLE}, {data.kind_sql(count)}, {data.PART}, {data.RANK},"
+        f' FALSE, \'["a","b"]\', {data.owner(count, uid)}, {at}, {at}'
+    )
     server.execute(
-        f"WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers"
-        f" WHERE n < {count - 1}) INSERT INTO {table} (id, title, kind, rank, done, tags, owner,"
-        f" created, updated) SELECT printf('doc%012d', n), {data.TITLE}, {data.KIND}, {data.RANK},"
-        f' FALSE, \'["a","b"]\', {data.owner(count, uid)}, {at}, {at} FROM numbers'
+        "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers"
+        f" WHERE n < {count - 1}) INSERT INTO {table} ({columns}) SELECT {values} FROM numbers"
     )
 
 
-def _requests(count: int, token: str) -> dict[str, Callable[[int], bytes]]:
+def _requests(count: int, token: str, superuser: str) -> dict[str, Callable[[int], bytes]]:
     items = "/api/collections/items/records"
     owned = "/api/collections/owned/records"
 
@@ -84,20 +89,23 @@ def _requests(count: int, token: str) -> dict[str, Callable[[int], bytes]]:
         return f"doc{data.picked(n, count):012d}"
 
     def page(n: int) -> str:
-        return f"{items}?filter=(kind=%27k{n % data.KINDS}%27)&sort=-rank,-id&perPage=20"
+        return f"{items}?filter=(kind=%27{data.kind(n, count)}%27)&sort=-rank,-id&perPage=20"
 
     def batch(n: int) -> dict[str, Any]:
-        one = {"method": "POST", "url": items, "body": data.document(n)}
+        one = {"method": "POST", "url": items, "body": data.document(n, count)}
         return {"requests": [one] * 100}
 
     # There is no aggregation.
     return {
         "get": lambda n: send("GET", f"{items}/{id_of(n)}"),
-        "create": lambda n: send("POST", items, data.document(n)),
+        "create": lambda n: send("POST", items, data.document(n, count)),
         "patch": lambda n: send("PATCH", f"{items}/{id_of(n)}", {"rank": n}),
         "list": lambda n: send("GET", page(n) + "&skipTotal=1"),
         "total": lambda n: send("GET", page(n)),
         "rule": lambda n: send("GET", f"{owned}?perPage=20&sort=id&skipTotal=1", bearer=token),
+        "count": lambda n: send(
+            "GET", f"{owned}?filter=(part={n % data.GROUPS})&perPage=1", bearer=superuser
+        ),
         "bulk": lambda n: send("POST", "/api/batch", batch(n)),
     }
 

@@ -47,11 +47,16 @@ BULK = (
     f" FROM jsonb_array_elements(%s) AS item RETURNING _id, doc), event AS ({_EVENT})"
     " SELECT doc::text FROM written"
 )
+_PART = (
+    "(documents_sort_text(doc -> 'part') COLLATE \"C\") = '2'"
+    " AND documents_sort_number(doc -> 'part')"
+)
+COUNT_PART = f"SELECT count(*)::text FROM {OWNED} WHERE {_PART} = %s::text::numeric"
 AGGREGATE = (
-    "SELECT json_build_object('kind', doc -> 'kind', 'n', count(*),"
-    f" 'top', max(documents_sort_number(doc -> 'rank')))::text FROM {ITEMS}"
-    " WHERE (documents_sort_text(doc -> 'kind') COLLATE \"C\")"
-    " = ANY(ARRAY(SELECT '3k' || n FROM generate_series(0, 9) n)) GROUP BY doc -> 'kind'"
+    "SELECT json_build_object('part', doc -> 'part', 'n', count(*),"
+    f" 'top', max(documents_sort_number(doc -> 'rank')))::text FROM {OWNED}"
+    f" WHERE {_PART} = ANY(ARRAY(SELECT n::numeric FROM generate_series(0, 9) n))"
+    " GROUP BY doc -> 'part'"
 )
 
 
@@ -73,6 +78,8 @@ def _answer(operation: str, argument: str, body: str) -> str:
             return f"[{_run(COUNT, argument)[0]},{','.join(_run(LIST, argument))}]"
         case "owned":
             return f"[{','.join(_run(RULE))}]"
+        case "count":
+            return _run(COUNT_PART, argument)[0]
         case "create":
             return _run(CREATE, body)[0]
         case "patch":
