@@ -33,6 +33,7 @@ class Block:
     source: sql.Composable  # what stands behind FROM
     rows: Rows
     where: tuple[sql.Composable, ...] = ()
+    implied: tuple[sql.Composable, ...] = ()  # by `where`, in words that find rows sooner
     order: tuple[Term, ...] = ()  # as a $sort asked
     ties: tuple[Term, ...] = ()  # among equals, and when nobody asked
     limit: int | None = None
@@ -99,8 +100,9 @@ def select(
     parts: list[sql.Composable] = [
         sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(wanted), block.source)
     ]
-    if block.readable is not None:
-        parts.append(sql.SQL("WHERE {}").format(block.readable))
+    conditions = [sql.SQL("({})").format(each) for each in (*block.where, *block.implied)]
+    if conditions:
+        parts.append(sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)))
     if block.terms and (ordered or block.is_cut):
         parts.append(sql.SQL("ORDER BY {}").format(order_by(block.terms)))
     if block.limit is not None:

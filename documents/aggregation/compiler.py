@@ -1,6 +1,6 @@
 """Stages as SQL, one after the other: each takes a block and gives one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,13 +15,14 @@ from documents.aggregation import (
     nearness,
     unwinding,
 )
-from documents.aggregation.ast import Limit, Match, Skip, SortBy, Stage
+from documents.aggregation.ast import Limit, Match, Pipeline, Skip, SortBy
 from documents.aggregation.block import Block, Context, Term, flat
+from documents.aggregation.optimizer import optimized
 from documents.query import sort
 
 
-def compile_stages(context: Context, stages: Sequence[Stage], block: Block) -> Block:
-    for stage in stages:
+def compile_stages(context: Context, stages: Pipeline, block: Block) -> Block:
+    for stage in optimized(stages):
         block = STAGES[type(stage)](context, stage, block)
     return block
 

@@ -1,20 +1,26 @@
 """`$lookup` as SQL: for each row the other collection's documents that belong to it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, LiteralString
 
 from psycopg import sql
 
-from documents.aggregation.ast import Lookup
+from documents import expressions
+from documents.aggregation.ast import Lookup, Match, Pipeline
 from documents.aggregation.block import Block, Closing, Context, as_array, carried
 from documents.aggregation.fields import computed, put, readable
 from documents.aggregation.rows import Column
 from documents.aggregation.tables import table
+from documents.expressions import Scope
+from documents.expressions.ast import Call
+from documents.expressions.ast import Path as Variable
 from documents.query import Rows, columns
-from documents.query.ast import Path
+from documents.query.ast import And, Expr, Path
 
 # The values that the local path reaches, elements of arrays one by one; null for nothing at all.
 _LOCAL: Final[LiteralString] = "documents_lookup_values({root}, {path})"
+_ROOTS: Final = frozenset({"CURRENT", "ROOT", "NOW"})
 _IN_MAP: Final[LiteralString] = (
     "{id} = ANY(documents_ids_of((SELECT coalesce(jsonb_object_agg(key, ids), '{{}}') FROM ("
     "SELECT documents_order_text({keys}.v) AS key, jsonb_agg({id}) AS ids FROM {source},"
@@ -44,6 +50,11 @@ def lookup(context: Context, stage: Lookup, block: Block) -> Block:
         if local is not None and stage.foreign is not None:
             condition = _belongs(inside, foreign, stage.foreign, local)
             foreign = replace(foreign, where=(*foreign.where, condition))
+        for path, variable in _equalities(stage.pipeline, foreign.rows):
+            value = expressions.to_sql(variable, Scope(block.rows, inside.variables))
+            values = sql.SQL("ARRAY[coalesce({}, 'null')]").format(value)
+            condition = _belongs(inside, foreign, path, values)
+            foreign = replace(foreign, implied=(*foreign.implied, condition))
         found = as_array(inside, context.compile(inside, stage.pipeline, foreign))
     return put(context, block, [(stage.into, Column("", found, may_miss=False))])
 
@@ -52,6 +63,28 @@ def _local_values(rows: Rows, path: Path) -> sql.Composable:
     """jsonb[]: what the other side is compared with."""
     head = rows.field(path[0])
     return sql.SQL(_LOCAL).format(root=head, path=columns.path_array(path[1:]))
+
+
+def _equalities(pipeline: Pipeline, rows: Rows) -> Iterator[tuple[Path, expressions.Node]]:
+    """What a `$match` in front says with `{"$expr": {"$eq": ["$field", "$$variable"]}}`.
+
+    Said once more as a condition that an index can serve, it narrows what `$expr` looks at.
+    """
+    for stage in pipeline:
+        if not isinstance(stage, Match):
+            return
+        parts = stage.filter.parts if isinstance(stage.filter, And) else (stage.filter,)
+        for part in parts:
+            match part:
+                case Expr(Call("$eq", (Variable("CURRENT", steps), Variable(name, _) as variable))):
+                    pass
+                case Expr(Call("$eq", (Variable(name, _) as variable, Variable("CURRENT", steps)))):
+                    pass
+                case _:
+                    continue
+            # An array on the way would make an array of all that lies behind it.
+            if name not in _ROOTS and (len(steps) == 1 or ".".join(steps) in rows.scalars):
+                yield steps, variable
 
 
 def _belongs(context: Context, foreign: Block, path: Path, local: sql.Composable) -> sql.Composable:

@@ -14,6 +14,7 @@ from documents.access import Caller
 from documents.aggregation import compiler
 from documents.aggregation.ast import Match, Pipeline, SortBy
 from documents.aggregation.block import Context, Statement, named, select
+from documents.aggregation.optimizer import optimized
 from documents.aggregation.tables import table
 from documents.collections import Collection
 from documents.costs.hints import Hint
@@ -63,7 +64,7 @@ def prepare(caller: Caller, name: str, pipeline: Pipeline) -> Prepared | None:
 def helpful(pipeline: Pipeline) -> list[str]:
     """The fields of an index that would help the beginning of a pipeline."""
     filters: list[Node] = []
-    for stage in pipeline:
+    for stage in optimized(pipeline):
         if isinstance(stage, SortBy):
             return costs.fields_for(And(tuple(filters)), stage.sort)
         if not isinstance(stage, Match):

@@ -266,6 +266,60 @@ def test_geo_near_sorts_by_distance(notes: Collection) -> None:
     assert refused(notes, {"$match": {"place": {"$near": [0, 0]}}}) == "invalid_query"
 
 
+def test_a_lookup_by_an_expression_finds_the_same_with_and_without_an_index(
+    notes: Collection,
+) -> None:
+    other = Collection(notes.client, notes.project, "other")
+    values = ["a", 1, 1.0, None, True, [1, "a"], {"x": 1}, {"$date": "2024-05-01T10:00:00Z"}]
+    other.create([{"_id": f"o{n}", "v": value} for n, value in enumerate(values)])
+    other.create([{"_id": "a"}, {"_id": "b", "v": [1]}])
+    notes.create([{"_id": f"n{n}", "v": value} for n, value in enumerate(values)])
+    notes.create([{"_id": "missing"}, {"_id": "id", "v": "a"}])
+
+    def found(field: str) -> Any:
+        matching = {"$match": {"$expr": {"$eq": [f"${field}", "$$mine"]}}}
+        lookup = {"from": "other", "let": {"mine": "$v"}, "pipeline": [matching], "as": "found"}
+        items = run(notes, {"$lookup": lookup}, {"$project": {"found._id": 1}})
+        return {item["_id"]: [each["_id"] for each in item["found"]] for item in items}
+
+    without = found("v")
+    assert without == {
+        "n0": ["o0"], "n1": ["o1", "o2"], "n2": ["o1", "o2"], "n3": ["o3"], "n4": ["o4"],
+        "n5": ["o5"], "n6": ["o6"], "n7": ["o7"], "missing": ["a"], "id": ["o0"],
+    }  # fmt: skip
+    assert {key for key, ids in found("_id").items() if ids} == {"n0", "id"}
+    for id in ("o5", "b"):  # arrays, which a scalar index keeps out
+        other.delete(id)
+    notes.delete("n5")
+    other.declare(indexes=[{"fields": ["v"]}])
+    del without["n5"]
+    assert found("v") == without
+
+
+def test_what_narrows_goes_first_and_changes_nothing(shop: Collection) -> None:
+    lookup = {"$lookup": {"from": "kinds", "localField": "kind", "foreignField": "_id", "as": "k"}}
+    stages: list[dict[str, Any]] = [
+        lookup,
+        {"$addFields": {"twice": {"$multiply": ["$n", 2]}}},
+        {"$match": {"n": {"$type": "number"}, "kind": "a"}},
+        {"$sort": {"n": 1}},
+        {"$limit": 1},
+        {"$project": {"twice": 1, "k.name": 1}},
+    ]
+    # The text in document 4 is no number: it fails an expression only where it gets to one.
+    assert run(shop, *stages) == [{"_id": "3", "twice": 5, "k": [{"name": "Apple"}]}]
+    assert refused(shop, *stages[:2]) == "invalid_query"
+    unwound = run(
+        shop,
+        {"$unwind": "$tags"},
+        {"$match": {"tags": "y"}},
+        {"$match": {"_id": "1"}},
+        {"$project": {"tags": 1, "_id": 0}},
+        {"$sort": {"tags": -1}},
+    )
+    assert unwound == [{"tags": "y"}]
+
+
 DISTINCT: list[tuple[dict[str, Any], list[Any]]] = [
     ({"field": "kind"}, [None, "a", "b"]),
     ({"field": "n"}, [1, 2, 2.5, 5, "9"]),
