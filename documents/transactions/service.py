@@ -19,6 +19,7 @@ from baas.kernel.http.request import Request, Response
 from baas.kernel.problems import Conflict, Problem, Unavailable
 from documents.transactions import replay, store
 from documents.transactions.calls import Call, dump_reply, load_reply, outcome_of
+from documents.transactions.metrics import ENDED
 from documents.transactions.replay import Handlers
 from documents.transactions.store import Open, Recorded
 
@@ -54,7 +55,7 @@ def call(request: Request, id: str, name: str, handlers: Handlers) -> Response:
             store.append(open, Recorded(call=new, outcome=outcome, key=key, reply=kept))
             return reply
         if reply.code == "transaction_conflict":
-            store.end(id)
+            _end_by_conflict(id)
         elif reply.status in _TELLING:
             store.append(open, Recorded(call=new, outcome=outcome_of(reply), refused=True))
         raise reply
@@ -73,6 +74,7 @@ def commit(request: Request, id: str, handlers: Handlers, reply: Response) -> No
             idempotency.keep(reply)
 
         _persistently(request, open, lambda: replay.perform(request, open, handlers, last))
+        ENDED.labels("committed").inc()
 
 
 def rollback(request: Request, id: str) -> None:
@@ -80,6 +82,7 @@ def rollback(request: Request, id: str) -> None:
     with _alone(id):
         store.get(id, request.project.id, request.principal.identity)
         store.end(id)
+        ENDED.labels("rolled_back").inc()
 
 
 def _alone(what: str) -> AbstractContextManager[None]:
@@ -118,14 +121,19 @@ def _persistently(request: Request, open: Open, work: Callable[[], T]) -> T:
             if not _gave_way(error):
                 raise
         except Conflict:
-            store.end(open.id)
+            _end_by_conflict(open.id)
             raise
-    store.end(open.id)
+    _end_by_conflict(open.id)
     raise Conflict(
         "Too many others write the same documents: nothing was changed, begin the transaction"
         " again.",
         code="transaction_conflict",
     )
+
+
+def _end_by_conflict(id: str) -> None:
+    store.end(id)
+    ENDED.labels("conflict").inc()
 
 
 def _gave_way(error: Exception) -> bool:

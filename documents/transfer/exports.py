@@ -21,6 +21,7 @@ from documents import tables
 from documents.checks import ID
 from documents.collections import NAME
 from documents.transfer.extended_json import to_extended
+from documents.transfer.metrics import EXPORTED
 from documents.transfer.slots import Slot
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ class Export:
                     break
                 count += number
                 yield text
+                EXPORTED.inc(number)
                 last = last_id
                 # As many as fit, by what the last page was like.
                 limit = min(max(PAGE_BYTES * number // len(text), 1), _MAX_PAGE)

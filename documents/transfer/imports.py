@@ -18,7 +18,7 @@ from baas.kernel.problems import Malformed, Problem, TooLarge
 from baas.kernel.projects import ProjectConfig
 from documents import collections, values
 from documents.schemas import Validator
-from documents.transfer import items, progress, splitter, uploads, writes
+from documents.transfer import items, metrics, progress, splitter, uploads, writes
 from documents.transfer.items import Item
 from documents.transfer.progress import MAX_ERRORS, Progress
 from documents.transfer.splitter import Piece
@@ -197,6 +197,7 @@ class _Import:
                 # A collection may have been removed behind our cache's back.
                 config_cache.forget(self._project.id)
             else:
+                metrics.IMPORTED.inc(after.imported - self.progress.imported)
                 self.progress = after
                 self._begin_batch()
                 return

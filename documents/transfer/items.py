@@ -95,6 +95,8 @@ def _time(document: dict[str, Any], name: str) -> str | None:
     if given is None:
         return None
     try:
+        if not isinstance(given, str):
+            raise TypeError(given)  # noqa: TRY301 - one handler for all that is no time
         text = values.canonical_date(given)
         datetime.fromisoformat(text)  # there is no year 0 in a timestamptz
     except (TypeError, ValueError) as error:

@@ -333,6 +333,32 @@ def test_others_that_change_what_was_not_seen_do_not_disturb(
     assert notes.ids() == ["a", "b", "c", "d"]
 
 
+def test_a_collection_that_is_dropped_meanwhile_is_a_conflict(
+    notes: Collection, begin: Begin
+) -> None:
+    notes.create({"_id": "a"})
+    transaction = begin()
+    transaction.call("GET", "notes/docs/a")
+    path = f"{notes.project.path}/collections/notes"
+    assert notes.client.delete(path, token=notes.project.secret_key).status == 204
+    before = notes.project.events()
+    assert transaction.call("POST", "notes/docs", {}).code == "transaction_conflict"
+    assert transaction.commit().code == "transaction_not_found"
+    assert notes.project.events() == before
+
+
+def test_rules_that_change_meanwhile_are_a_conflict(
+    notes: Collection, begin: Begin, sign_up: SignUp
+) -> None:
+    notes.declare(rules={"read": "public", "create": "authenticated"})
+    transaction = begin(sign_up("alice")[0])
+    assert transaction.call("POST", "notes/docs", {"_id": "a"}).status == 201
+    notes.declare(rules={"read": "public"})
+    before = notes.project.events()
+    assert transaction.commit().code == "transaction_conflict"
+    assert (notes.ids(), notes.project.events()) == ([], before)
+
+
 # Ends and limits
 
 
