@@ -26,7 +26,9 @@ from documents import (
 from documents.access import Caller
 from documents.attempts import Overtaken, atomically
 from documents.collections import Action, Collection
+from documents.geo.near import near_of
 from documents.query import Node
+from documents.query.problems import unsupported
 from documents.query.sort import Sort
 from documents.selection import Selection, select
 from documents.updates import Replacement, Update, positional
@@ -67,6 +69,8 @@ def update_one(
     `invalid_update` and what else `service.update` does for the stored document.
     """
 
+    _require_order(filter, order)
+
     def find() -> Outcome | None:
         selection = selected(caller, name, "update", filter, order)
         if selection is None:
@@ -106,10 +110,17 @@ def replace_one(
 
 def delete_one(caller: Caller, name: str, filter: Node, *, order: Sort | None = None) -> Outcome:
     """Remove the first document that the filter finds; `modified` says whether there was one."""
+    _require_order(filter, order)
     selection = selected(caller, name, "delete", filter, order)
     if selection is None:
         return Outcome()
     return _masked(caller, name, _first(selection, _deleting(caller, selection)) or Outcome())
+
+
+def _require_order(filter: Node, order: Sort | None) -> None:
+    """`$near` would be the order: only lists know that one."""
+    if order is None and near_of(filter) is not None:
+        raise unsupported("$near", "a write of the first document: give it a sort")
 
 
 def selected(

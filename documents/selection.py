@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from baas.kernel import db
-from documents import hiding, listing, row_filter, wire
+from documents import costs, hiding, listing, row_filter, wire
 from documents.access import Caller
 from documents.collections import Action, Collection
 from documents.query import Node, Parameters, sort
@@ -37,8 +37,16 @@ class Selection:
     values: dict[str, Any]
 
     def rows(self) -> Iterator[Row]:
-        """In their order, read as they are asked for."""
+        """In their order, read as they are asked for.
+
+        Raises Malformed `query_too_expensive` when it takes more rows than the caller may read.
+        """
+        first = self.select + self.where + self.order_by + b" LIMIT 1"
+        costs.require_cheap(self.caller, (self.collection,), first, self.values, self._hint)
         return self._pages(b"")
+
+    def _hint(self) -> list[str]:
+        return costs.fields_for(self.filter, self.order)
 
     def idle(self) -> Iterator[Row]:
         """Those that nobody else has locked; locked for us until the transaction ends."""
@@ -90,5 +98,5 @@ def select(
         select=collection.statements.select_whole.as_bytes(db.raw()),
         where=where,
         order_by=plan.order_by,
-        values=plan.condition.bind(filter) | readable.parameters,
+        values=plan.condition.bind(filter) | readable.parameters | allowed.parameters,
     )

@@ -2,24 +2,23 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
-
-from psycopg import sql
+from typing import Any, Final
 
 from auth.rules import Rule, RuleNotCompilable, ast
-from baas.kernel import db
-from documents import access
+from documents import access, row_filter
 from documents.access import Caller
 from documents.collections import Action, Collection
+from documents.row_filter import RowFilter
 
 
 @dataclass(frozen=True, slots=True)
 class Writable:
     text: bytes  # a condition on the rows of the table named `d`; empty when there is none
+    parameters: dict[str, Any]
     is_whole: bool  # the text is all that the rule says; otherwise each document is to be asked
 
 
-EVERYTHING: Final = Writable(b"", True)
+EVERYTHING: Final = Writable(b"", {}, True)
 
 
 def writable(caller: Caller, collection: Collection, action: Action) -> Writable:
@@ -35,19 +34,23 @@ def writable(caller: Caller, collection: Collection, action: Action) -> Writable
     read = collection.rules.get("read")
     if read is not None and read.tree == rule.tree:
         return EVERYTHING  # the rule of reading, which stands in the statement already
-    conditions: list[sql.Composable] = []
+    conditions: list[RowFilter] = []
     is_whole = True
     for part in _clauses(rule):
         try:
-            rows = access.rows_allowed(caller, part, access.bindings(caller, collection))
+            rows = row_filter.allowed(caller, part, access.bindings(caller, collection))
         except RuleNotCompilable:
             is_whole = False
             continue
-        if rows == access.NO_ROW:
+        if rows == row_filter.NO_ROW:
             raise access.denied(caller, collection, action)
-        if rows != access.EVERY_ROW:
-            conditions.append(sql.SQL("({})").format(rows))
-    return Writable(sql.SQL(" AND ").join(conditions).as_bytes(db.raw()), is_whole)
+        if rows.text:
+            conditions.append(rows)
+    return Writable(
+        b" AND ".join([b"(%b)" % rows.text for rows in conditions]),
+        {name: value for rows in conditions for name, value in rows.parameters.items()},
+        is_whole,
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -102,7 +102,7 @@ def test_delete_one_takes_the_first_and_can_show_it(notes: Collection) -> None:
         ({"n": {"$gt": 1, "$lt": 9}}, {"$inc": {"n.$": 1}}, None, {"n": [1, 6, 9, 5]}),
         ({"d.k": 2}, {"$set": {"d.$.v": 0}}, None, {"d": [{"k": 1}, {"k": 2, "v": 0}]}),
         ({"d": {"k": 2}}, {"$unset": {"d.$": 1}}, None, {"d": [{"k": 1}, None]}),
-        ({"d.k": {"$in": [2]}}, {"$push": {"d.$.l": 1}}, None, {"d": [{"k": 1}, {"k": 2, "l": [1]}]}),
+        ({"d.k": {"$in": [2]}}, {"$push": {"d.$.l": 1}}, None, {"d": [{"k": 1}, {"k": 2, "l": [7]}]}),
         ({"$and": [{"_id": "a"}, {"n": 9}]}, {"$mul": {"n.$": 2}}, None, {"n": [1, 5, 18, 5]}),
         ({"d.k": {"$exists": True}}, {"$set": {"d.$.k": 5}}, None, {"d": [{"k": 5}, {"k": 2}]}),
         ({}, {"$inc": {"n.$[x]": 1}}, [{"x": 5}], {"n": [1, 6, 9, 6]}),
@@ -537,3 +537,38 @@ def test_a_repeated_key_gets_the_first_reply(notes: Collection) -> None:
         assert replies[0].body == replies[1].body
         assert replies[1].headers["idempotency-replayed"] == "true"
     assert len(notes.project.events()) == 1 + 4
+
+
+def test_only_lists_know_the_order_of_near(notes: Collection) -> None:
+    notes.create([{"_id": "far", "at": [2, 2]}, {"_id": "near", "at": [1, 1]}])
+    before = notes.project.events()
+    filter = {"at": {"$near": {"$geometry": {"type": "Point", "coordinates": [0, 0]}}}}
+    for verb, body in (("update-one", {"update": {"$set": {"x": 1}}}), ("delete-one", {})):
+        reply = write(notes, verb, filter=filter, **body)
+        assert (reply.status, reply.code) == (400, "unsupported_operator")
+    assert notes.project.events() == before
+    update = {"$set": {"x": 1}}
+    assert done(notes, "update-one", filter=filter, sort=["_id"], update=update)["modified"] == 1
+    assert stored(notes)["far"]["x"] == 1
+    assert done(notes, "update-many", filter=filter, update=update)["matched"] == 2
+
+
+def test_every_operator_of_a_filter_names_the_matched_element(notes: Collection) -> None:
+    document = {
+        "l": [5, "text", {"$date": "2024-01-01T00:00:00Z"}, 12],
+        "d": [{"k": 1, "v": [1, 2]}, {"k": 2, "v": []}],
+    }
+    for filter, path, place in (
+        ({"l": {"$type": "string"}}, "l.$", 1),
+        ({"l": {"$regex": "^te"}}, "l.$", 1),
+        ({"l": {"$type": "date"}}, "l.$", 2),
+        ({"l": {"$mod": [4, 0]}}, "l.$", 3),
+        ({"l": {"$elemMatch": {"$gt": 6, "$lt": 20}}}, "l.$", 3),
+        ({"d": {"$elemMatch": {"k": {"$gt": 1}, "v": []}}}, "d.$", 1),
+        ({"d.v": {"$size": 0}}, "d.$", 1),
+        ({"d.v": 2}, "d.$", 0),
+        ({"d.k": {"$all": [2]}}, "d.$", 1),
+    ):
+        notes.put("a", document)
+        assert done(notes, "update-one", filter=filter, update={"$set": {path: "here"}})["modified"]
+        assert stored(notes)["a"][path[0]][place] == "here"
