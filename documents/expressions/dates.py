@@ -24,14 +24,14 @@ _PLACES: Final = {
     "millisecond": (21, 3),
 }
 _OTHER_PARTS: Final = ("dayOfYear", "dayOfWeek", "isoDayOfWeek", "isoWeek", "isoWeekYear", "week")
-# What follows in the text of a date that is the start of a unit.
+# What follows in the text of a date that is the start of a unit (as JSON).
 _STARTS: Final = {
-    "year": "-01-01T00:00:00.000Z",
-    "month": "-01T00:00:00.000Z",
-    "day": "T00:00:00.000Z",
-    "hour": ":00:00.000Z",
-    "minute": ":00.000Z",
-    "second": ".000Z",
+    '"year"': "-01-01T00:00:00.000Z",
+    '"month"': "-01T00:00:00.000Z",
+    '"day"': "T00:00:00.000Z",
+    '"hour"': ":00:00.000Z",
+    '"minute"': ":00.000Z",
+    '"second"': ".000Z",
 }
 # Specifiers of $dateToString as patterns of to_char; the others take a slower way.
 _PATTERNS: Final = {
@@ -133,7 +133,7 @@ def _shift(direction: LiteralString) -> Operator:
 def _trunc(compiler: Compiler, arguments: Arguments) -> Code:
     date, unit, bin_size, timezone, _ = arguments
     general = _general_trunc(compiler, arguments)
-    start = _STARTS.get(unit.value) if isinstance(unit, ast.Constant) else None
+    start = _STARTS.get(unit.text) if isinstance(unit, ast.Constant) else None
     if not isinstance(date, ast.Path) or start is None or bin_size or timezone:
         return general
     code = compiler.code(date)
