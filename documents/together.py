@@ -63,7 +63,7 @@ class Together(Generic[Item, Answer]):
         Raises Refused when the item's group was refused, otherwise what `alone` raises, and what
         ends a group without an answer of the server, such as the loss of the connection.
         """
-        mine = _Member[Item, Answer](item)
+        mine: _Member[Item, Answer] = _Member(item)
         with self._lock:
             waits = self._running == LANES
             if waits:
