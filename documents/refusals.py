@@ -9,7 +9,7 @@ import psycopg
 from baas.kernel import db
 from baas.kernel.events import after_commit
 from baas.kernel.problems import Conflict, FieldError, Invalid
-from documents import collections, values
+from documents import attempts, collections, values
 from documents.collections import Collection
 from documents.indexes import arrays
 
@@ -36,9 +36,13 @@ def run(collection: Collection, statement: Callable[[], T]) -> T:
 def accept_arrays(collection: Collection, error: psycopg.errors.CheckViolation) -> None:
     """Tell the index that an array came into its field, so that the write can be done again.
 
-    Raises Invalid for a unique index, which takes none.
+    Raises Invalid for a unique index, which takes none; Beforehand where a transaction of ours
+    has to begin anew for it.
     """
-    if not arrays.accept(collection, error.diag.constraint_name or ""):
+    constraint = error.diag.constraint_name or ""
+    if attempts.can_begin_anew() and arrays.is_acceptable(collection, constraint):
+        raise attempts.Beforehand(lambda: arrays.accept(collection, constraint)) from error
+    if not arrays.accept(collection, constraint):
         raise Invalid(
             "A field with a unique index cannot hold an array.", code="invalid_value"
         ) from error

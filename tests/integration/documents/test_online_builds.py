@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.integration.documents.conftest import Collection
 from tests.integration.documents.indexing import index_name, plan, shown, stored
+from tests.integration.documents.test_capacity import run_all
 
 
 @pytest.fixture
@@ -265,6 +267,29 @@ def wait_for_progress(notes: Collection) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("no build has begun")
+
+
+def test_commits_that_bring_the_first_arrays_at_once_all_succeed(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": [f"f{n}"]} for n in range(6)])
+    arrays = {f"f{n}": [1, n] for n in range(6)}
+
+    def commit(number: int) -> int:
+        writes = [
+            {"op": "create", "collection": "notes", "id": f"{number}-{n}", "data": data}
+            for n, data in enumerate(({"a": 1}, arrays, {"a": 2}))
+        ]
+        reply = notes.client.post(
+            f"{notes.project.path}/db/commit", {"writes": writes}, token=notes.project.secret_key
+        )
+        return reply.status
+
+    writers = [partial(commit, number) for number in range(6)]
+    single = [partial(lambda n: notes.create({"_id": f"s{n}", "f0": [n]}).status, n)
+              for n in range(4)]  # fmt: skip
+    assert sorted(run_all([*writers, *single])) == [200] * 6 + [201] * 4
+    assert len(notes.ids(filter={"f3": 1})) == 6
+    assert all(index.multikey for index in stored(notes).indexes)
+    assert not any(stored(notes).scalars)
 
 
 def test_one_builder_works_at_a_time(large: Collection) -> None:
