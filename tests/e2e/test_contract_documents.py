@@ -233,6 +233,15 @@ def query(app: App, **body: Any) -> httpx.Response:
         ({"_version": 1, "n": 5}, "5"),
         ({"_createdAt": {"$lt": "2020-01-01T00:00:00Z"}}, ""),
         ({"_createdAt": {"$gt": {"$date": "2020-01-01T00:00:00Z"}}, "n": 7}, "7"),
+        ({"n": {"$type": "int", "$lt": 2}}, "01"),
+        ({"n": {"$mod": [4, 1]}}, "159"),
+        ({"l": {"$size": 2}, "n": 9}, "9"),
+        ({"l": {"$all": [3, 4]}}, "3"),
+        ({"l": {"$elemMatch": {"$gt": 8, "$lt": 10}}}, "89"),
+        ({"l": {"$gte": [8]}}, "89"),
+        ({"_id": {"$regex": "^d[12]$"}}, "12"),
+        ({"_id": {"$in": [{"$regex": "^D3", "$options": "i"}, "d4"]}}, "34"),
+        ({"$expr": {"$lt": ["$n", 2]}, "$comment": "the first"}, "01"),
     ],
 )
 def test_filters(app: App, condition: Any, found: str) -> None:
