@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from psycopg import sql
 
+from baas.kernel import db
 from documents.access import Caller
 from documents.aggregation.ast import Pipeline
 from documents.aggregation.rows import MAX_COLUMNS, Column, MadeRows, over, untouched
@@ -55,6 +56,17 @@ class Block:
     def terms(self) -> tuple[Term, ...]:
         """The whole order."""
         return in_all(self.order, self.ties)
+
+
+class Text(sql.Composable):
+    """A part of the statement that is composed already."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self._text = text
+
+    def as_bytes(self, context: object = None) -> bytes:
+        return self._text
 
 
 def in_all(order: tuple[Term, ...], ties: tuple[Term, ...]) -> tuple[Term, ...]:
@@ -165,8 +177,10 @@ class Closing:
 
     @property
     def source(self) -> sql.Composable:
-        """The closed block as an item of FROM."""
-        return sql.SQL("({}) AS {}").format(self.select, sql.Identifier(self.alias))
+        """The closed block as an item of FROM: as text, since a hundred blocks one inside the other
+        would be too deep for Python's stack."""
+        source = sql.SQL("({}) AS {}").format(self.select, sql.Identifier(self.alias))
+        return Text(source.as_bytes(db.raw()))
 
     def block(self, rows: Rows, source: sql.Composable | None = None) -> Block:
         return Block(source=source or self.source, rows=rows, order=self.order, ties=self.ties)

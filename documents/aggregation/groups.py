@@ -101,7 +101,7 @@ def _members(
 def _constant(value: Any, where: str) -> Any:
     if isinstance(value, Mapping) and set(value) == {"$literal"}:
         value = value["$literal"]
-    if isinstance(value, str) and value.startswith("$"):
+    elif isinstance(value, str) and value.startswith("$"):
         raise invalid("boundaries and default are constants", where)
     try:
         return values.normalise(value)

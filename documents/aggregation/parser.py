@@ -22,6 +22,7 @@ from documents.aggregation.ast import (
     Unwind,
 )
 from documents.aggregation.problems import invalid, unsupported
+from documents.collections import NAME
 from documents.geo.near import without_near
 from documents.query import paths, sort
 from documents.query.ast import Path
@@ -142,6 +143,8 @@ class _Parser:
             raise invalid(f"it takes an object of {', '.join(sorted(members))}", where)
         if not isinstance(spec.get("from"), str) or not isinstance(spec.get("as"), str):
             raise invalid("from (a collection) and as (a field) are texts", where)
+        if NAME.fullmatch(spec["from"]) is None:
+            raise invalid("from is the name of a collection", where)
         if place.lookups == MAX_LOOKUPS:
             raise invalid(f"there are more than {MAX_LOOKUPS} lookups inside each other", where)
         if ("localField" in spec) != ("foreignField" in spec):

@@ -4,20 +4,9 @@ from psycopg import sql
 
 from documents import access, collections, hiding, row_filter
 from documents.access import Caller
-from documents.aggregation.block import Block, Context, Term
+from documents.aggregation.block import Block, Context, Term, Text
 from documents.collections import Collection
 from documents.query import sort
-
-
-class _Compiled(sql.Composable):
-    """Text that the rules' compiler made."""
-
-    def __init__(self, text: bytes) -> None:
-        super().__init__(text)
-        self._text = text
-
-    def as_bytes(self, context: object = None) -> bytes:
-        return self._text
 
 
 def find(caller: Caller, name: str) -> Collection | None:
@@ -47,6 +36,6 @@ def table(context: Context, name: str) -> Block | None:
     return Block(
         source=sql.SQL("{} AS d").format(collection.source),
         rows=rows,
-        where=(_Compiled(allowed.text),) if allowed.text else (),
+        where=(Text(allowed.text),) if allowed.text else (),
         ties=tuple([Term(key) for key in sort.expressions("_id", 1, rows)]),
     )
