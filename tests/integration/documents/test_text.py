@@ -220,3 +220,33 @@ def test_live_queries_refuse_searches() -> None:
     with pytest.raises(Malformed) as refused:
         compile_predicate(parse(search("coffee")))
     assert refused.value.code == "unsupported_operator"
+
+
+def test_a_search_is_the_first_stage_of_a_pipeline(notes: Collection) -> None:
+    notes.declare(indexes=[INDEX])
+    notes.create(ARTICLES)
+
+    def aggregate(*stages: Any) -> Any:
+        return notes.client.post(
+            f"{notes.path}/aggregate", {"pipeline": stages}, token=notes.project.secret_key
+        )
+
+    match = {"$match": search("coffee -machines")}
+    assert aggregate(match, {"$count": "n"}).json == {"items": [{"n": 2}]}
+    later = aggregate({"$project": {"title": 1}}, match)
+    assert (later.status, later.code) == (400, "invalid_query")
+
+
+def test_a_search_chooses_what_is_updated_and_deleted(notes: Collection) -> None:
+    notes.declare(indexes=[INDEX])
+    notes.create(ARTICLES)
+    path, key = notes.path, notes.project.secret_key
+    body = {"filter": search("coffee"), "update": {"$set": {"found": True}}}
+    updated = notes.client.post(f"{path}/update-many", body, token=key)
+    assert updated.json["modified"] == 3
+    deleted = notes.client.post(f"{path}/delete-many", {"filter": search("云函数")}, token=key)
+    assert deleted.json == {"deleted": 1}
+    assert notes.ids(filter={"found": True}) == ["1", "2", "7"]
+    one = {"filter": search("coffee"), "update": {"$inc": {"n": 1}}, "sort": ["-_id"]}
+    changed = notes.client.post(f"{path}/update-one", {**one, "return": "after"}, token=key)
+    assert (changed.status, changed.json["document"]["_id"]) == (200, "7")
