@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.installation import Client, Reply, TestProject
 from tests.integration.documents.conftest import Collection
@@ -547,6 +549,32 @@ def test_a_full_collection_stops_the_import_which_goes_on_when_there_is_room(
     notes.declare(max_docs=100)
     reply = import_(client, notes.project, body, collection="notes", import_id="load")
     assert (reply.json["imported"], reply.json["failed"]) == (50, 0)
+
+
+# Hostile uploads
+
+SNIPPETS = [
+    b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"\n", b"\0", b"\xff", b"\xef\xbb\xbf",
+    b"1e999999", b"-0", b"9" * 50, b"NaN", b"null", b'{"a":1}', b'{"_id":"x"}', b'{"$oid":1}',
+    b'{"$date":[]}',
+    b'{"$binary":{"base64":"!","subType":"zz"}}', b'{"collection":"c","document":{}}', b'{"end":1}',
+    b'{"a":"\\ud800"}', b'{"a":"\\u0000"}', b'{"_version":1e3}',
+    b'{"_owner":"' + b"x" * 200 + b'"}',
+    b'{"a":' * 120, b'{"_createdAt":{"$date":{"$numberLong":"9e9"}}}', "\u2028é".encode(),
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pieces=st.lists(st.sampled_from(SNIPPETS), max_size=12), named=st.booleans())
+def test_no_upload_is_too_odd_to_be_answered(
+    client: Client, project: TestProject, pieces: list[bytes], named: bool
+) -> None:
+    query = {"collection": "odd"} if named else {}
+    reply = import_(client, project, b"".join(pieces), mode="skip", **query)
+    assert reply.status in (200, 400), reply
+    found = reply.json
+    assert found["imported"] + found["skipped"] + found["failed"] <= len(b"".join(pieces))
+    assert all(error["code"] != "internal_error" for error in found["errors"])
 
 
 # Refusals
