@@ -15,7 +15,7 @@ from django.db import transaction
 from psycopg import sql
 
 from baas.kernel import cursors, db
-from documents import listing, row_filter, values, wire
+from documents import costs, listing, row_filter, values, wire
 from documents.access import Caller
 from documents.collections import Collection
 from documents.indexes import vectors
@@ -117,14 +117,22 @@ def _distances(caller: Caller, collection: Collection, wanted: Nearest) -> dict[
     parameters["near"] = wanted.vector
     by_index = sql.SQL(" ORDER BY {}").format(distance).as_bytes(db.raw())
     limit = b" LIMIT %d" % wanted.limit
+
+    def fetch(statement: bytes) -> list[db.Row]:
+        costs.require_cheap(caller, (collection,), statement, parameters, hint)
+        return costs.run(caller, lambda: db.fetch_all(statement, parameters), hint)
+
+    def hint() -> list[str]:
+        return costs.fields_for(wanted.filter)
+
     with transaction.atomic():
         _set("hnsw.ef_search", str(min(max(_EF_SEARCH, 2 * wanted.limit), _MAX_EF_SEARCH)))
         if _can_go_on():
             _set("hnsw.iterative_scan", "strict_order")
-        found = db.fetch_all(text + by_index + limit, parameters)
+        found = fetch(text + by_index + limit)
     if len(found) < wanted.limit:
         # Not by the index: an order that it does not have.
-        found = db.fetch_all(text + by_index + b" + 0" + limit, parameters)
+        found = fetch(text + by_index + b" + 0" + limit)
     # The angle to a vector of zeros is none.
     return {id: float(distance) for id, distance in found if not isnan(distance)}
 
