@@ -15,6 +15,7 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 # Open at a time: whoever begins them and goes away holds nothing but these rows, for 30 s.
 MAX_OPEN_OF_CALLER: Final = 100
 MAX_OPEN_OF_PROJECT: Final = 2000
+MAX_BYTES_OF_CALLER: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Open:
     now: datetime  # the database's time when it was read, in whole milliseconds
     deadline: float  # on the monotonic clock
     bytes: int
+    bytes_of_caller: int  # of all that he has open
     calls: tuple[Recorded, ...]
 
 
@@ -67,8 +69,9 @@ def begin(project_id: int, identity: str) -> tuple[str, datetime]:
 def get(id: str, project_id: int, identity: str) -> Open:
     """Raises NotFound `transaction_not_found`, also for those of others and expired ones."""
     row = db.fetch_one(
-        "SELECT date_trunc('milliseconds', now()), extract(epoch FROM expires_at - now()), bytes"
-        " FROM documents_transaction"
+        "SELECT date_trunc('milliseconds', now()), extract(epoch FROM expires_at - now()), bytes,"
+        " (SELECT sum(bytes) FROM documents_transaction AS o WHERE o.project_id = t.project_id"
+        " AND o.identity = t.identity AND o.expires_at > now()) FROM documents_transaction AS t"
         " WHERE id = %s AND project_id = %s AND identity = %s AND expires_at > now()",
         (id, project_id, identity),
     )
@@ -90,7 +93,14 @@ def get(id: str, project_id: int, identity: str) -> Open:
         for request, body, now, seed, outcome, refused, key, reply in rows
     ]
     deadline = time.monotonic() + float(row[1])
-    return Open(id=id, now=row[0], deadline=deadline, bytes=row[2], calls=tuple(calls))
+    return Open(
+        id=id,
+        now=row[0],
+        deadline=deadline,
+        bytes=row[2],
+        bytes_of_caller=int(row[3]),
+        calls=tuple(calls),
+    )
 
 
 def append(open: Open, done: Recorded) -> None:
@@ -128,6 +138,11 @@ def require_room(open: Open, call: Call) -> None:
     if open.bytes + len(call.body) > MAX_BYTES:
         raise TooLarge(
             f"The calls of a transaction have {MAX_BYTES} bytes at most: commit it.",
+            code="transaction_too_large",
+        )
+    if open.bytes_of_caller + len(call.body) > MAX_BYTES_OF_CALLER:
+        raise TooLarge(
+            f"Your open transactions have {MAX_BYTES_OF_CALLER} bytes together: commit some.",
             code="transaction_too_large",
         )
 

@@ -476,6 +476,22 @@ def test_its_calls_are_limited_in_size(
     assert notes.ids() == ["a", "c"]
 
 
+def test_the_calls_of_all_transactions_of_a_caller_are_limited_in_size(
+    notes: Collection, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from documents.transactions import store
+
+    monkeypatch.setattr(store, "MAX_BYTES_OF_CALLER", 5000)
+    first, second = begin(), begin()
+    assert first.call("POST", "notes/docs", {"_id": "a", "t": "x" * 3000}).status == 201
+    refused = second.call("POST", "notes/docs", {"_id": "b", "t": "x" * 3000})
+    assert refused.code == "transaction_too_large"
+    assert first.commit().status == 200
+    assert second.call("POST", "notes/docs", {"_id": "b", "t": "x" * 3000}).status == 201
+    assert second.commit().status == 200
+    assert notes.ids() == ["a", "b"]
+
+
 def test_a_caller_has_a_limited_number_of_them_open(
     notes: Collection, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
