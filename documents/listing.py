@@ -18,6 +18,7 @@ from documents.query.sort import BY_ID, Sort
 from documents.query.text import Text
 from documents.query.to_sql import Condition, compile_condition, shape
 from documents.row_filter import RowFilter
+from documents.updates import positional
 
 MAX_SKIP: Final = 1_000_000
 MAX_PLANS: Final = 256  # kept per collection and process
@@ -77,7 +78,7 @@ def parse_query(body: dict[str, Any]) -> Query:
         limit=cursors.parse_limit(body.get("limit")),
         skip=skip,
         after=cursors.decode(cursor) if cursor else None,
-        project=projection.parse(fields),
+        project=projection.parse(fields, positional.finder(filter)),
         count=body.get("count", False),
         near=None if body.get("sort") else near_of(filter),
         search=relevance.search_of(filter) if by_score or score_field else None,

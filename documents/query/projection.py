@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from documents.query import parser, paths
+from documents.query.ast import Path
 from documents.query.paths import MISSING
 from documents.query.predicate import compile_predicate
 from documents.query.problems import invalid_query, unsupported
@@ -14,19 +15,24 @@ Project: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 Change: TypeAlias = Callable[[Any], Any]
 _Tree: TypeAlias = dict[str, Any]  # step -> None (the whole value), a Change, or the tree below
 
+# From the path of an array and the array to the place of the element that the filter matched.
+FindMatched: TypeAlias = Callable[[Path, list[Any]], int | None]
+
 MAX_SLICE: Final = 2**31
 
 
-def parse(spec: Any) -> Project | None:
+def parse(spec: Any, find_matched: FindMatched | None = None) -> Project | None:
     """A function from `["a", "b.c"]`, `"a,b.c"`, `"-a"`, `{"a": 1}`, `{"a": 0}`,
-    `{"a": {"$slice": 5}}` or `{"a": {"$elemMatch": {"b": 1}}}`.
+    `{"a": {"$slice": 5}}` or `{"a": {"$elemMatch": {"b": 1}}}`. With `find_matched` also
+    `{"a.$": 1}`, the element that the query's filter matched; the function raises Malformed where
+    there is none.
 
     None for no projection. `_id` stays unless it is excluded by name; a `$slice` alone leaves the
     other fields in, an `$elemMatch` alone leaves them out. Raises Malformed.
     """
     if spec is None or spec in ("", [], {}):
         return None
-    chosen = _chosen(spec)
+    chosen = _chosen(spec, find_matched)
     keep_id = chosen.pop("_id", True)
     if not isinstance(keep_id, bool):
         raise invalid_query("_id is included or excluded", "fields")
@@ -36,7 +42,7 @@ def parse(spec: Any) -> Project | None:
     if not chosen:
         return (lambda document: {"_id": document["_id"]}) if keep_id else _without({"_id": None})
     tree = _tree(chosen)
-    if include == {True} or (not include and _has_elem_match(spec)):
+    if include == {True} or (not include and _takes_elements(spec)):
         if keep_id:
             tree["_id"] = None
         return lambda document: _kept(document, tree)
@@ -45,19 +51,27 @@ def parse(spec: Any) -> Project | None:
     return _without(tree)
 
 
-def _chosen(spec: Any) -> dict[str, bool | Change]:
+def _chosen(spec: Any, find_matched: FindMatched | None) -> dict[str, bool | Change]:
     if isinstance(spec, str):
         spec = spec.split(",")
     if isinstance(spec, list) and all(isinstance(name, str) for name in spec):
-        return {name.removeprefix("-"): not name.startswith("-") for name in spec}
+        spec = {name.removeprefix("-"): not name.startswith("-") for name in spec}
     if isinstance(spec, dict):
-        return {name: _choice(name, value) for name, value in spec.items()}
+        positional = [name for name in spec if name.endswith(".$")]
+        if len(positional) > 1:
+            raise invalid_query("fields has one positional a.$ at most", "fields")
+        if any(name.removesuffix(".$") in spec for name in positional):
+            raise _collision(positional[0])
+        return {
+            name.removesuffix(".$"): _matched(name, value, find_matched)
+            if name in positional
+            else _choice(name, value)
+            for name, value in spec.items()
+        }
     raise invalid_query('fields is ["a", "b.c"], {"a": 1} or {"a": 0}', "fields")
 
 
 def _choice(name: str, value: Any) -> bool | Change:
-    if name.endswith(".$"):
-        raise unsupported("$", "projection")
     if isinstance(value, dict):
         operator = next(iter(value), "{}")
         if len(value) == 1 and operator == "$slice":
@@ -70,8 +84,32 @@ def _choice(name: str, value: Any) -> bool | Change:
     return bool(value)
 
 
-def _has_elem_match(spec: Any) -> bool:
-    return any(isinstance(value, dict) and "$elemMatch" in value for value in spec.values())
+def _takes_elements(spec: Any) -> bool:
+    return isinstance(spec, dict) and any(
+        (isinstance(value, dict) and "$elemMatch" in value) or name.endswith(".$")
+        for name, value in spec.items()
+    )
+
+
+def _matched(name: str, value: Any, find_matched: FindMatched | None) -> Change:
+    """The element of an array that the filter matched, in an array."""
+    if find_matched is None:
+        raise unsupported("$", "projection")
+    if isinstance(value, dict) or not value:
+        raise invalid_query("a positional a.$ is included, with 1", "fields")
+    path = paths.parse(name.removesuffix(".$"))
+
+    def change(found: Any) -> Any:
+        if not isinstance(found, list):
+            return found
+        place = find_matched(path, found)
+        if place is None:
+            raise invalid_query(
+                f"{name[:100]!r} needs a condition on that array in the filter", "fields"
+            )
+        return [found[place]]
+
+    return change
 
 
 def _slice(argument: Any) -> Change:

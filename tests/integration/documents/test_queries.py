@@ -131,6 +131,24 @@ def test_lists_skip_count_and_project(shop: Collection) -> None:
     assert "name" not in by_url.json["items"][0]
 
 
+def test_fields_take_the_element_that_the_filter_matched(shop: Collection) -> None:
+    def items(**query: Any) -> Any:
+        reply = shop.query(**query)
+        assert reply.status == 200, reply
+        return reply.json["items"]
+
+    by_key = {"items.k": {"$gt": 2}}
+    assert items(filter=by_key, fields={"items.$": 1}) == [{"_id": "4", "items": [{"k": 3}]}]
+    assert items(filter={"tags": {"$regex": "^r"}}, fields=["tags.$", "name"]) == [
+        {"_id": "1", "name": "apple", "tags": ["red"]}
+    ]
+    assert items(filter={"_id": "5"}, fields={"tags.$": 1, "_id": 0}) == [{}]
+    refused = shop.query(filter={"_id": "1"}, fields={"tags.$": 1})
+    assert (refused.status, refused.code) == (400, "invalid_query")
+    by_id = shop.client.get(f"{shop.path}/docs/1?fields=tags.$", token=shop.project.secret_key)
+    assert (by_id.status, by_id.code) == (400, "unsupported_operator")
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -155,7 +173,9 @@ def test_lists_skip_count_and_project(shop: Collection) -> None:
         ({"sort": ["a", "-a"]}, 400, "invalid_query"),
         ({"skip": -1}, 400, "invalid_query"),
         ({"fields": {"a": 1, "b": 0}}, 400, "invalid_query"),
-        ({"fields": {"a.$": 1}}, 400, "unsupported_operator"),
+        ({"fields": {"a.$": 1, "b.$": 1}}, 400, "invalid_query"),
+        ({"fields": {"a.$": 1, "a": 1}}, 400, "invalid_query"),
+        ({"fields": {"a.$": 0}}, 400, "invalid_query"),
         ({"fields": {"a": {"$slice": "x"}}}, 400, "invalid_query"),
         ({"cursor": "nonsense"}, 400, "invalid_cursor"),
         ({"cursor": "WzEsMiwzXQ"}, 400, "invalid_query"),
@@ -262,9 +282,7 @@ def test_declared_indexes_are_used(notes: Collection, query: dict[str, Any], sor
         {"$or": [{"tags": "t7"}, {"items.k": 9}]},
     ],
 )
-def test_members_of_arrays_are_found_by_an_index(
-    notes: Collection, filter: dict[str, Any]
-) -> None:
+def test_members_of_arrays_are_found_by_an_index(notes: Collection, filter: dict[str, Any]) -> None:
     from baas.kernel import db
 
     notes.declare(indexes=[{"fields": ["tags"]}, {"fields": ["items.k"]}])

@@ -1,5 +1,6 @@
 """Filter operators through HTTP: what they find, and what they refuse."""
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -236,3 +237,28 @@ def test_an_expression_that_fails_says_so_but_not_about_what_may_not_be_read(
         )
         assert [document["_id"] for document in found.json["items"]] == ["1"]
     assert notes.project.events() == before
+
+
+def test_deep_and_long_values_have_their_place(notes: Collection) -> None:
+    def nested(depth: int, value: Any) -> Any:
+        for level in range(depth):
+            value = {"k": value} if level % 2 else [value]
+        return value
+
+    assert notes.declare(indexes=[{"fields": ["a"]}]).status == 201
+    notes.create([{"_id": str(n), "a": nested(90, n), "b": nested(90, n)} for n in (2, 1, 3)])
+    assert notes.ids(sort=["a"]) == ["1", "2", "3"]
+    assert notes.ids(sort=["-b"]) == ["3", "2", "1"]
+    assert notes.ids(filter={"a": {"$gt": nested(90, 1)}}) == ["2", "3"]
+    assert notes.ids(filter={"a": nested(90, 2.0)}) == ["2"]
+    before = notes.project.events()
+    refused = notes.create({"_id": "long", "a": {"k": secrets.token_hex(3000)}})
+    assert (refused.status, refused.code) == (422, "index_value_too_long")
+    assert notes.project.events() == before
+    # An index of members has no such limit.
+    assert notes.create({"_id": "4", "a": ["x", "y"]}).status == 201
+    long = {"k": secrets.token_hex(3000)}
+    created = notes.create({"_id": "long", "a": [long, 1]})
+    assert created.status == 201, created
+    assert notes.ids(filter={"a": long}) == ["long"]
+    assert notes.ids(filter={"a": {"$in": ["y", long]}}) == ["4", "long"]
