@@ -29,7 +29,7 @@ from documents.query.sort import BY_ID
 
 MEMBERS: Final = frozenset({"near_vector", "filter", "fields", "limit"})
 _OWN_MEMBERS: Final = frozenset({"field", "vector", "metric", "limit"})
-_EF_SEARCH: Final = 100  # how many candidates HNSW keeps, at least
+_EF_SEARCH: Final = 200  # how many candidates HNSW keeps, at least
 _MAX_EF_SEARCH: Final = 1000
 
 

@@ -160,8 +160,10 @@ def _keep_arrays_out(collection: Collection, index: Index) -> Index:
         changes.take(current)
         tables.require_scalars(collection.table, index.name, index.names)
     # Whoever wrote before the check was there has ended: this sees all there is.
-    if not tables.has_arrays(collection.table, index.names):
-        return index
+    with transaction.atomic():
+        db.unlimited()
+        if not tables.has_arrays(collection.table, index.names):
+            return index
     _allow_arrays(collection, index)
     if index.unique:
         raise changes.arrays_in_unique(index)
