@@ -14,6 +14,7 @@ from documents import access, hidden, row_filter, values, wire
 from documents.access import Caller
 from documents.changes import Changed
 from documents.collections import Collection
+from documents.compiled import Compiled
 from documents.hidden import HiddenField, Path, View
 from documents.query import columns
 from documents.row_filter import RowFilter
@@ -22,17 +23,6 @@ from documents.updates.ast import Rename
 from documents.wire import Row
 
 MAX_VIEWS: Final = 64  # kept per collection and process
-
-
-class _Compiled(sql.Composable):
-    """Text that the rules' compiler made."""
-
-    def __init__(self, text: bytes) -> None:
-        super().__init__(text)
-        self._text = text
-
-    def as_bytes(self, context: object = None) -> bytes:
-        return self._text
 
 
 # Lists
@@ -70,7 +60,7 @@ def _view(collection: Collection, conditions: list[tuple[HiddenField, RowFilter]
     doc: sql.Composable = sql.SQL("t.doc")
     names = [
         sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(
-            _Compiled(shown.text), columns.literal(field.path[0])
+            Compiled(shown.text), columns.literal(field.path[0])
         )
         for field, shown in conditions
         if len(field.path) == 1
@@ -80,7 +70,7 @@ def _view(collection: Collection, conditions: list[tuple[HiddenField, RowFilter]
     for field, shown in conditions:
         if len(field.path) > 1:
             doc = sql.SQL("documents_without({}, {}, coalesce({}, false))").format(
-                doc, columns.path_array(field.path), _Compiled(shown.text)
+                doc, columns.path_array(field.path), Compiled(shown.text)
             )
     source = sql.SQL(
         "(SELECT t._id, t.version, t.owner, t.created_at, t.updated_at, t.doc AS whole,"

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from django.db import transaction
 
-from baas.kernel import db, repeatable
+from baas.kernel import repeatable
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import PreconditionFailed
 from documents import access, checks, reading, values, wire, writing
@@ -18,6 +18,8 @@ _ATTEMPTS: Final = 2
 
 # From the stored document (wire form) to the new user fields and owner; may refuse.
 Change: TypeAlias = Callable[[dict[str, Any]], tuple[dict[str, Any], str | None]]
+# Raises what refuses to make the document.
+Create: TypeAlias = Callable[[], object]
 
 
 def rewrite(
@@ -27,41 +29,46 @@ def rewrite(
     change: Change,
     if_version: int | None,
     *,
-    may_create: bool = False,
+    create: Create | None = None,
 ) -> Row | None:
     """Read, change, write if nobody else wrote in between; None when there is no such document.
 
-    Two statements without a transaction in the common case. Under contention it locks the row.
+    With `create` a document that is not there would be made: for one that the caller may not read
+    it raises what making it would. Two statements without a transaction in the common case. Under
+    contention it locks the row.
     """
     for _ in range(_ATTEMPTS):
-        row = reading.find(collection, id)
-        if row is None:
+        found = reading.look(caller, collection, id)
+        if found is None:
             return None
-        written = _write(caller, collection, row, change, if_version, may_create)
+        written = _write(caller, collection, *found, change, if_version, create)
         if written is not None:
             return written
     with transaction.atomic():
-        row = db.fetch_one(collection.statements.lock, {"id": id})
-        if row is None:
+        found = reading.look(caller, collection, id, lock=True)
+        if found is None:
             return None
-        return _write(caller, collection, row, change, if_version, may_create)
+        return _write(caller, collection, *found, change, if_version, create)
 
 
 def _write(
     caller: Caller,
     collection: Collection,
     row: Row,
+    is_readable: bool,
     change: Change,
     if_version: int | None,
-    may_create: bool,
+    create: Create | None,
 ) -> Row | None:
     """The row as it is now; None when another writer was faster."""
     old = wire.value(row)
-    if may_create and if_version is not None:
-        if not access.may(caller, collection, "read", doc=old):
-            raise mismatch(None)  # as for a document that is not there
-    else:
-        require_readable(caller, collection, old, may_create)
+    if not is_readable:
+        # As for a document that is not there.
+        if create is not None:
+            if if_version is not None:
+                raise mismatch(None)
+            create()
+        raise access.not_found(caller, collection, old["_id"], old)
     if if_version is not None and row[1] != if_version:
         raise mismatch(row[1])
     fields, owner = change(old)
@@ -114,17 +121,6 @@ def write_of(
 def store(collection: Collection, write: dict[str, Any]) -> Row | None:
     """The row as it is then; None when another writer was faster."""
     return writing.update(collection, write)
-
-
-def require_readable(
-    caller: Caller, collection: Collection, document: dict[str, Any], may_create: bool
-) -> None:
-    if access.may(caller, collection, "read", doc=document):
-        return
-    if may_create:
-        # As for a missing document: first the rule that would refuse to make one.
-        access.require(caller, collection, "create", data=document)
-    raise access.not_found(caller, collection, document["_id"], document)
 
 
 def mismatch(version: int | None) -> PreconditionFailed:

@@ -30,7 +30,7 @@ from documents.access import Caller
 from documents.capacity import room_for
 from documents.changes import Changed
 from documents.collections import Action, Collection
-from documents.rewriting import mismatch, require_readable, rewrite
+from documents.rewriting import mismatch, rewrite
 from documents.updates import Replacement, Update
 from documents.wire import Row
 
@@ -48,15 +48,13 @@ def get(caller: Caller, collection: str, id: str) -> dict[str, Any]:
 def get_row(caller: Caller, name: str, id: str) -> Row:
     """As `get`, the row as stored: `wire.text(row)` is its JSON."""
     collection = existing(caller, name, "read", id)
-    row = reading.find(collection, id)
-    if row is None:
+    found = reading.look(caller, collection, id)
+    if found is None:
         raise access.not_found(caller, collection, id)
-    if not caller.principal.bypasses_rules:
-        document = wire.value(row)
-        if not access.may(caller, collection, "read", doc=document):
-            raise access.not_found(caller, collection, id, document)
-        row = hiding.mask_row(caller, collection, row)
-    return row
+    row, is_readable = found
+    if not is_readable:
+        raise access.not_found(caller, collection, id, wire.value(row))
+    return hiding.mask_row(caller, collection, row)
 
 
 def existing(caller: Caller, name: str, action: Action, id: str) -> Collection:
@@ -255,18 +253,24 @@ def replace_row(
         replacement = Replacement(fields)
         return _changed(caller, collection, replacement, document, lambda: (fields, owner))
 
+    def create() -> dict[str, Any]:
+        return _new(caller, collection, {**data, "_id": id}, None)
+
     while True:
         if if_exists is not False:
-            row = rewrite(caller, collection, id, changed, if_version, may_create=not if_exists)
+            row = rewrite(
+                caller, collection, id, changed, if_version, create=None if if_exists else create
+            )
             if row is not None:
                 return hiding.mask_row(caller, collection, row), False
             if if_exists:
                 raise access.not_found(caller, collection, id)
             if if_version is not None:
                 raise mismatch(None)
+        new = create()
         try:
             with db.savepoint():
-                return create_row(caller, name, {**data, "_id": id}), True
+                return writing.insert(collection, new, has_own_id=True), True
         except Conflict as conflict:
             if conflict.code != "document_exists":
                 raise
@@ -298,11 +302,13 @@ def delete(caller: Caller, name: str, id: str, *, if_version: int | None = None)
             if db.fetch_one(remove, parameters) is not None:
                 after_commit()
                 return
-        row = db.fetch_one(collection.statements.get, {"id": id})
-        if row is None:
+        found = reading.look(caller, collection, id)
+        if found is None:
             raise access.not_found(caller, collection, id)
+        row, is_readable = found
         document = wire.value(row)
-        require_readable(caller, collection, document, may_create=False)
+        if not is_readable:
+            raise access.not_found(caller, collection, id, document)
         access.require(caller, collection, "delete", doc=document)
         if if_version is not None and row[1] != if_version:
             raise mismatch(row[1])
