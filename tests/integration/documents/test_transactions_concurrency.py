@@ -214,3 +214,44 @@ def test_one_of_many_puts_the_same_new_document(notes: Collection) -> None:
     assert {reply.status for reply in replies} <= {200, 201, 409}, replies
     done = sum(reply.status in (200, 201) for reply in replies)
     assert notes.get("x").json["_version"] == done
+
+
+def test_a_free_one_is_claimed_by_one_transaction_only(notes: Collection) -> None:
+    notes.create([{"_id": f"t{number}", "state": "free"} for number in range(8)])
+    claim = {
+        "filter": {"state": "free"},
+        "update": {"$set": {"state": "taken"}},
+        "sort": ["_id"],
+        "return": "after",
+    }
+
+    def work(transaction: Transaction) -> None:
+        document = checked(transaction.call("POST", "notes/update-one", claim))["document"]
+        checked(transaction.call("POST", "claims/docs", {"_id": document["_id"]}))
+
+    def call(_: int) -> Reply:
+        until_committed(notes, work)
+        return notes.get("t0")
+
+    at_once(8, call)
+    claimed = Collection(notes.client, notes.project, "claims").ids()
+    assert claimed == [f"t{number}" for number in range(8)]
+    assert notes.ids(filter={"state": "free"}) == []
+
+
+def test_writes_by_filter_beside_single_writers(notes: Collection) -> None:
+    """What PostgreSQL calls an update of a row that another has changed is only another try."""
+    notes.create([{"_id": f"d{number}", "n": 0} for number in range(4)])
+    all_of_them = {"filter": {}, "update": {"$inc": {"n": 1}}}
+
+    def call(number: int) -> Reply:
+        if number % 3 == 0:
+            transaction = start(notes)
+            checked(transaction.call("POST", "notes/update-many", all_of_them))
+            return transaction.commit()
+        return notes.patch(f"d{number % 4}", {"$inc": {"n": 1}})
+
+    statuses = Counter(reply.status for reply in at_once(24, call))
+    assert statuses == {200: 24}
+    documents = notes.query().json["items"]
+    assert sum(document["n"] for document in documents) == 8 * 4 + 16
