@@ -7,7 +7,15 @@ from psycopg import sql
 
 from documents import expressions
 from documents.aggregation.ast import Accumulator
-from documents.aggregation.block import Block, Closing, Context, Term, order_by
+from documents.aggregation.block import (
+    MAX_GATHERED,
+    MAX_KEPT,
+    Block,
+    Closing,
+    Context,
+    Term,
+    order_by,
+)
 from documents.aggregation.fields import scope
 from documents.expressions.ast import Constant
 from documents.query import sort
@@ -55,6 +63,10 @@ _OF_VALUES: Final[dict[str, LiteralString]] = {
     "mergeObjects": "documents_merged(array_agg({v}{order}) FILTER (WHERE {v} <> 'null'))",
 }
 
+# Those that keep one value at a time, and those that keep all to give one.
+_SMALL: Final = frozenset({"min", "max"})
+_ONE_OF_ALL: Final = frozenset({"first", "last", "top", "bottom"})
+
 
 def compile_accumulator(
     context: Context,
@@ -76,7 +88,11 @@ def compile_accumulator(
     if name in _OF_NUMBERS:
         column = closing.add(expressions.number(argument, here))
         return sql.SQL(_OF_NUMBERS[name]).format(v=column)
-    column = closing.add(expressions.to_sql(argument, here))
+    code = expressions.to_sql(argument, here)
+    if name in _SMALL:
+        column = closing.add(code)
+    else:
+        column = closing.gather(code, MAX_KEPT if name in _ONE_OF_ALL else MAX_GATHERED)
     if accumulator.by is not None:
         own = tuple(
             [

@@ -7,7 +7,7 @@ line: what it computes is computed once, however often later stages name it.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Literal, TypeAlias
+from typing import Final, Literal, LiteralString, TypeAlias
 
 from psycopg import sql
 
@@ -19,6 +19,16 @@ from documents.collections import Collection
 from documents.query import Parameters, Rows, columns
 
 _SYSTEM_COLUMNS = ("_id", "version", "owner", "created_at", "updated_at")
+
+_GATHERED: Final[LiteralString] = (
+    "(SELECT {alias}.*, sum({sizes}) OVER (ROWS UNBOUNDED PRECEDING) AS gathered"
+    " FROM {source}) AS {alias}"
+)
+_BOUNDED: Final[LiteralString] = (
+    "CASE WHEN {gathered} > {most} THEN documents_fail({detail}) ELSE {column} END"
+)
+MAX_GATHERED: Final = 64 * 2**20  # bytes that become one value
+MAX_KEPT: Final = 256 * 2**20  # bytes of which one is chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +150,14 @@ def named(expression: sql.Composable, name: str) -> sql.Composable:
 class Closing:
     """The columns that a closed block hands on."""
 
-    def __init__(self, statement: Statement, block: Block) -> None:
+    def __init__(self, statement: Statement, block: Block, *, ordered: bool = False) -> None:
         self.alias = statement.name("s")
         self.wanted: list[sql.Composable] = []
         self._statement = statement
         self._block = block
+        self._ordered = ordered
         self._terms: list[tuple[sql.Composable, sql.Composable]] = []
+        self._gathered: list[sql.Composable] = []
         self.order = tuple([self._term(term) for term in block.order])
         self.ties = tuple([self._term(term) for term in block.ties])
 
@@ -160,6 +172,23 @@ class Closing:
         self.wanted.append(named(expression, name))
         return sql.Identifier(self.alias, name)
 
+    def gather(self, expression: sql.Composable, at_most: int) -> sql.Composable:
+        """As `add`, for what is put together to one value: fails beyond so many bytes of all rows.
+
+        PostgreSQL would hold any amount of it in memory.
+        """
+        column = self.add(expression)
+        self._gathered.append(column)
+        return sql.SQL(_BOUNDED).format(
+            gathered=sql.Identifier(self.alias, "gathered"),
+            most=sql.Literal(at_most),
+            detail=sql.Literal(
+                f"more than {at_most // 2**20} MiB are gathered in a value: match fewer documents,"
+                " or take less of each"
+            ),
+            column=column,
+        )
+
     def column(self, made: Column) -> Column:
         return replace(made, sql=self.add(made.sql))
 
@@ -173,13 +202,20 @@ class Closing:
     @property
     def select(self) -> sql.Composable:
         barrier = sql.SQL("") if self._block.is_cut else sql.SQL(" OFFSET 0")
-        return sql.SQL("{}{}").format(select(self._block, self.wanted), barrier)
+        chosen = select(self._block, self.wanted, ordered=self._ordered)
+        return sql.SQL("{}{}").format(chosen, barrier)
 
     @property
     def source(self) -> sql.Composable:
         """The closed block as an item of FROM: as text, since a hundred blocks one inside the other
         would be too deep for Python's stack."""
-        source = sql.SQL("({}) AS {}").format(self.select, sql.Identifier(self.alias))
+        alias = sql.Identifier(self.alias)
+        source = sql.SQL("({}) AS {}").format(self.select, alias)
+        if self._gathered:
+            sizes = [sql.SQL("coalesce(pg_column_size({}), 0)").format(c) for c in self._gathered]
+            source = sql.SQL(_GATHERED).format(
+                alias=alias, sizes=sql.SQL(" + ").join(sizes), source=source
+            )
         return Text(source.as_bytes(db.raw()))
 
     def block(self, rows: Rows, source: sql.Composable | None = None) -> Block:
@@ -261,11 +297,11 @@ def with_doc(
     return closing.block(Rows(closing.alias, rows.is_table, untouched(rows, changed)))
 
 
-def as_array(context: Context, block: Block) -> sql.Composable:
-    """The documents of a block as one jsonb array, in their order."""
-    return sql.SQL(
-        "(SELECT coalesce(jsonb_agg({alias}.doc), '[]') FROM ({select}) AS {alias})"
-    ).format(
-        select=select(block, [named(block.rows.root, "doc")], ordered=True),
-        alias=sql.Identifier(context.statement.name("a")),
-    )
+def as_array(context: Context, block: Block, *, bounded: bool = True) -> sql.Composable:
+    """The documents of a block as one jsonb array, in their order.
+
+    `bounded` unless there are surely few: it costs as much as some documents.
+    """
+    closing = Closing(context.statement, block, ordered=True)
+    doc = closing.gather(block.rows.root, MAX_GATHERED) if bounded else closing.add(block.rows.root)
+    return sql.SQL("(SELECT coalesce(jsonb_agg({}), '[]') FROM {})").format(doc, closing.source)

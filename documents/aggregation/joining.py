@@ -55,7 +55,9 @@ def lookup(context: Context, stage: Lookup, block: Block) -> Block:
             values = sql.SQL("ARRAY[coalesce({}, 'null')]").format(value)
             condition = _belongs(inside, foreign, path, values)
             foreign = replace(foreign, implied=(*foreign.implied, condition))
-        found = as_array(inside, context.compile(inside, stage.pipeline, foreign))
+        found = as_array(
+            inside, context.compile(inside, stage.pipeline, foreign), bounded=stage.local is None
+        )
     return put(context, block, [(stage.into, Column("", found, may_miss=False))])
 
 

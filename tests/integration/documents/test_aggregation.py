@@ -360,6 +360,21 @@ def test_evaluation_errors_are_refusals(shop: Collection) -> None:
     assert refused(shop, {"$bucket": {"groupBy": "$n", "boundaries": [0, 1]}}) == "invalid_query"
 
 
+def test_what_is_gathered_in_one_value_is_bounded(notes: Collection) -> None:
+    notes.create([{"t": "x" * 400_000} for _ in range(2)])
+    many = [{"$addFields": {"many": {"$range": [0, 200]}}}, {"$unwind": "$many"}]
+    for gathering in (
+        {"$group": {"_id": 1, "all": {"$push": "$$ROOT"}}},
+        {"$group": {"_id": 1, "all": {"$addToSet": {"a": "$many", "t": "$t"}}}},
+        {"$facet": {"all": []}},
+    ):
+        assert refused(notes, *many, gathering, {"$project": {"n": {"$size": "$all"}}})
+    joined = {"$lookup": {"from": "notes", "pipeline": many, "as": "all"}}
+    assert refused(notes, joined, {"$project": {"n": {"$size": "$all"}}}) == "invalid_query"
+    [item] = run(notes, *many, {"$group": {"_id": 1, "n": {"$sum": 1}, "all": {"$push": "$many"}}})
+    assert item["n"] == len(item["all"]) == 400
+
+
 def test_a_result_that_is_too_large_is_refused(notes: Collection) -> None:
     notes.create([{"t": "x" * 400_000} for _ in range(2)])
     copies = {"$addFields": {"many": {"$range": [0, 30]}}}
