@@ -192,6 +192,8 @@ def _note(collection: Collection, before: Index, after: Index) -> None:
     for place, index in enumerate(indexes):
         if index.name != before.name or index.is_settled:
             continue
+        if index.name in current.dropped:
+            continue  # undeclared and declared again meanwhile: first it goes, then it is built
         if index.multikey and not after.multikey and after.state == "ready":
             # An array came while the index was built: its members are next.
             indexes[place] = replace(after, multikey=True, members="building")

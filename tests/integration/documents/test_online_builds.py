@@ -101,6 +101,29 @@ def test_an_index_that_is_declared_again_before_it_went_is_built_anew(large: Col
     assert stored(large).indexes[0].multikey
 
 
+def test_what_was_declared_again_during_its_build_is_there_in_the_end(
+    large: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from documents.indexes import builder
+
+    declared = {"indexes": [{"fields": ["t"], "type": "text"}]}
+    large.create({"_id": "1", "t": "words"})
+    large.declare(**declared)
+    note = builder._note
+
+    def note_late(*args: Any) -> None:
+        monkeypatch.setattr(builder, "_note", note)
+        large.declare()
+        large.declare(**declared)
+        note(*args)
+
+    monkeypatch.setattr(builder, "_note", note_late)
+    build()
+    assert shown(large)["indexes"][0]["state"] == "ready"
+    assert indexes_in_postgres(large) == {index_name(large, "t_text"): True}
+    assert large.ids(filter={"$text": {"$search": "words"}}) == ["1"]
+
+
 def test_a_unique_index_that_meets_duplicates_has_failed_and_says_why(large: Collection) -> None:
     large.create([{"_id": "1", "a": 1}, {"_id": "2", "a": 1}])
     large.declare(indexes=[{"fields": ["a"], "unique": True}, {"fields": ["b"]}])
