@@ -1,6 +1,8 @@
 """Atomic batches: up to 500 writes to any collections of a project, all or none."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, Literal, cast
 
 from baas.kernel import db
@@ -99,13 +101,50 @@ def commit(caller: Caller, writes: list[Write]) -> list[dict[str, Any]]:
 def _all(caller: Caller, writes: list[Write]) -> list[dict[str, Any]]:
     if len(writes) > 1:
         _lock(caller, writes)
-    results = []
-    for index, write in enumerate(writes):
-        try:
-            results.append(_carry_out(caller, write))
-        except Problem as problem:
-            raise _named(problem, index) from problem
+    results: list[dict[str, Any]] = []
+    for _, group in groupby(enumerate(writes), key=_group):
+        numbered = list(group)
+        made = _create_together(caller, [write for _, write in numbered])
+        results += made or [_numbered(caller, index, write) for index, write in numbered]
     return results
+
+
+def _group(numbered: tuple[int, Write]) -> Hashable:
+    """The same for creates in one collection that follow each other."""
+    index, write = numbered
+    return write.collection if write.op == "create" else index
+
+
+def _create_together(caller: Caller, writes: list[Write]) -> list[dict[str, Any]] | None:
+    """By one statement; None when that cannot be, or with a problem: then they are done one by one,
+    which tells whose it is."""
+    if len(writes) == 1 or _asks_for_others(caller, writes[0].collection):
+        return None
+    try:
+        with db.savepoint():
+            rows = service.create_many(caller, writes[0].collection, list(map(_data, writes)))
+    except Problem:
+        return None
+    return [{"_id": row[0], "_version": row[1]} for row in rows]
+
+
+def _asks_for_others(caller: Caller, name: str) -> bool:
+    """Whether the rule may look for a document that the same commit makes."""
+    collection = collections.find(caller.project.id, name)
+    rule = collection.rules.get("create") if collection else None
+    return rule is not None and "get()" in rule.reads and not caller.principal.bypasses_rules
+
+
+def _data(write: Write) -> dict[str, Any]:
+    data = write.data or {}
+    return data if write.id is None else {**data, "_id": write.id}
+
+
+def _numbered(caller: Caller, index: int, write: Write) -> dict[str, Any]:
+    try:
+        return _carry_out(caller, write)
+    except Problem as problem:
+        raise _named(problem, index) from problem
 
 
 def _lock(caller: Caller, writes: list[Write]) -> None:
@@ -125,10 +164,7 @@ def _carry_out(caller: Caller, write: Write) -> dict[str, Any]:
     row: tuple[Any, ...]
     match write.op:
         case "create":
-            data = write.data or {}
-            if write.id is not None:
-                data = {**data, "_id": write.id}
-            row = service.create_row(caller, write.collection, data)
+            row = service.create_row(caller, write.collection, _data(write))
         case "set":
             row, _ = service.replace_row(
                 caller,

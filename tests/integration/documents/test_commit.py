@@ -226,3 +226,36 @@ def test_transfers_keep_the_sum(notes: Collection) -> None:
     replies = at_once(48, call)
     assert {reply.status for reply in replies} == {200}
     assert sum(notes.get(f"a{n}").json["n"] for n in range(4)) == 400
+
+
+def test_creates_that_follow_each_other_are_made_in_their_order(notes: Collection) -> None:
+    base = {"op": "create", "collection": "notes"}
+    writes = [{**base, "id": f"d{n}", "data": {"n": n}} for n in range(100)]
+    writes += [{"op": "delete", "collection": "notes", "id": "d7"}, {**base, "data": {"n": 100}}]
+    writes += [{"op": "create", "collection": "other", "id": "d7", "data": {}}]
+    results = commit(notes, writes).json["results"]
+    assert [result["_id"] for result in results[:101]] == [*(f"d{n}" for n in range(100)), "d7"]
+    assert len(notes.ids(limit=1000)) == 100
+    assert len(notes.project.events()) == 100 + 1 + 2
+    before = notes.project.events()
+    taken = commit(notes, [{**base, "id": "new", "data": {}}, {**base, "id": "d8", "data": {}}])
+    assert (taken.code, taken.json["errors"][0]["field"]) == ("document_exists", "writes[1]")
+    twice = [{**base, "id": "new", "data": {}}] * 2
+    assert commit(notes, twice).json["errors"][0]["field"] == "writes[1]"
+    assert notes.project.events() == before
+
+
+def test_a_rule_sees_what_the_same_commit_has_made(
+    notes: Collection, sign_up: Callable[[str], tuple[str, str]]
+) -> None:
+    rule = 'data.parent == "" || get("notes", data.parent) != null'
+    notes.declare(rules={"read": "public", "create": rule})
+    alice = sign_up("alice")[0]
+    base = {"op": "create", "collection": "notes"}
+    chain = [
+        {**base, "id": f"n{n}", "data": {"parent": f"n{n - 1}" if n else ""}} for n in range(4)
+    ]
+    assert commit(notes, chain[::-1], alice).code == "rule_denied"
+    assert notes.project.events("baas.db.%") == []
+    assert commit(notes, chain, alice).status == 200
+    assert notes.ids() == ["n0", "n1", "n2", "n3"]
