@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, Literal, LiteralString, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import orjson
-from psycopg import sql
 
 from baas.kernel import db
-from baas.kernel.events import event_params, insert_clause
+from baas.kernel.events import event_params
 from baas.kernel.problems import Conflict, Problem
-from documents import refusals, tables, wire
+from documents import refusals
 from documents.capacity import room_for
 from documents.collections import Collection
 from documents.transfer.items import Item
+from documents.transfer.progress import MAX_ERRORS
+from documents.transfer.statements import compose
 
 Mode: TypeAlias = Literal["insert", "upsert", "skip"]
 MODES: Final = ("insert", "upsert", "skip")
@@ -64,7 +64,7 @@ def _write(
     if not items:
         return
     try:
-        left = _run(collection, items, mode, announce)
+        left = _run(collection, items, mode, announce, is_one=len(items) == 1)
     except Problem as problem:
         if problem.code == "collection_full":
             raise  # the import stops here, and can go on when there is room
@@ -80,14 +80,21 @@ def _write(
     if not left:
         return
     others = [item for item in items if item.id in left]
-    if mode != "upsert":
-        for item in others:
-            _taken(item, mode, failed, written)
+    if mode == "upsert":
+        # Another writer made these at this moment: now they are there.
+        overtaken = [item for item in others if left[item.id] == "made"]
+        written.skipped += len(others) - len(overtaken)
+        _write(collection, overtaken, mode, failed, announce, written)
         return
-    # Another writer made these at this moment: now they are there.
-    overtaken = [item for item in others if left[item.id] == "made"]
-    written.skipped += len(others) - len(overtaken)
-    _write(collection, overtaken, mode, failed, announce, written)
+    shown = MAX_ERRORS
+    for item in others:
+        if left[item.id] == "there":
+            _taken(item, mode, failed, written)
+        elif shown:
+            shown -= 1
+            _write(collection, [item], mode, failed, announce, written)
+        else:
+            failed(item, Conflict("A value is taken.", code="unique_violation"))
 
 
 def _taken(item: Item, mode: Mode, failed: Failed, written: Written) -> None:
@@ -97,20 +104,35 @@ def _taken(item: Item, mode: Mode, failed: Failed, written: Written) -> None:
         failed(item, Conflict(f"There is a document {item.id!r}.", code="document_exists"))
 
 
-def _run(collection: Collection, items: list[Item], mode: Mode, announce: bool) -> dict[str, str]:
-    """Why each document was not written that was not: it is the "same", or was "made" or there."""
-    statement = _statement(
+def _run(
+    collection: Collection, items: list[Item], mode: Mode, announce: bool, *, is_one: bool
+) -> dict[str, str]:
+    """Why each document was not written that was not.
+
+    "there": its id is taken; "unique": a value is (or its id, since a moment). When upserting,
+    "same": it is as it should be; "made": it was made a moment ago. Raises what is wrong with one.
+    """
+    statement = compose(
         collection.project_id,
         collection.project_slug,
         collection.name,
         collection.id,
         mode == "upsert",
         announce,
+        is_one,
     )
     parameters = {"items": _text(items)} | (event_params() if announce else {})
-    with room_for(collection, len(items)):
+    with room_for(collection, _new(collection, items)):
         rows = refusals.run(collection, lambda: db.fetch_all(statement, parameters))
     return dict(rows)
+
+
+def _new(collection: Collection, items: Sequence[Item]) -> int:
+    """How many of them are not there yet, when that matters."""
+    if collection.max_docs is None:
+        return len(items)
+    there = db.fetch_all(collection.statements.get_many, {"ids": [item.id for item in items]})
+    return len(items) - len(there)
 
 
 def _text(items: Sequence[Item]) -> str:
@@ -129,86 +151,3 @@ def _text(items: Sequence[Item]) -> str:
         ).decode()
         members.append(f'{system[:-1]},"d":{item.doc}}}')
     return f"[{','.join(members)}]"
-
-
-_INPUT: Final[LiteralString] = (
-    "SELECT e ->> 'i' AS _id, e -> 'd' AS doc, e ->> 'o' AS owner,"
-    " (e -> 'h')::boolean AS has_owner, (e ->> 'v')::bigint AS version,"
-    " (e ->> 'c')::timestamptz AS created_at, (e ->> 'u')::timestamptz AS updated_at"
-    " FROM jsonb_array_elements(%(items)s::jsonb) AS i(e)"
-)
-# `{new}`: which of them, when others are replaced.
-_INSERT: Final[LiteralString] = (
-    "n AS (INSERT INTO {table} (_id, doc, owner, version, created_at, updated_at)"
-    " SELECT _id, doc, owner, coalesce(version, 1), coalesce(created_at, documents_now()),"
-    " coalesce(updated_at, documents_now()) FROM input{new}"
-    " ON CONFLICT (_id) DO NOTHING RETURNING {returned})"
-)
-
-
-@lru_cache(maxsize=256)
-def _statement(
-    project_id: int, slug: str, name: str, id: int, upsert: bool, announce: bool
-) -> bytes:
-    """Rows: id and reason of the documents that were not written."""
-    table = tables.table(project_id, name, id)
-
-    def event(type: LiteralString, cte: str, data: LiteralString) -> sql.Composed:
-        return insert_clause(
-            type=type,
-            source=sql.Literal(f"/projects/{slug}/db/{name}"),
-            subject=sql.SQL("{} || _id").format(sql.Literal(name + "/")),
-            data=sql.SQL(data),
-            project_id=project_id,
-            from_cte=cte,
-        )
-
-    new = wire.as_jsonb("n")
-    parts: list[sql.Composable] = [sql.SQL("input AS (" + _INPUT + ")")]
-    if upsert:
-        parts.append(sql.SQL(_LOCKED).format(table=table))
-        parts.append(sql.SQL(_REPLACED).format(table=table, before=sql.SQL(wire.as_jsonb("o"))))
-    of_new: LiteralString = " WHERE _id NOT IN (SELECT _id FROM o)" if upsert else ""
-    returned: LiteralString = "*" if announce else "_id"
-    parts.append(
-        sql.SQL(_INSERT).format(table=table, new=sql.SQL(of_new), returned=sql.SQL(returned))
-    )
-    if announce:
-        created = event(
-            "baas.db.document.created", "n", "jsonb_build_object('document', " + new + ")"
-        )
-        parts.append(sql.SQL("e AS ({})").format(created))
-    if announce and upsert:
-        both: LiteralString = (
-            "jsonb_build_object('document', " + wire.as_jsonb("u") + ", 'before', before)"
-        )
-        parts.append(sql.SQL("f AS ({})").format(event("baas.db.document.updated", "u", both)))
-    return (
-        sql.SQL("WITH {} {}")
-        .format(sql.SQL(", ").join(parts), sql.SQL(_LEFT_OF_UPSERT if upsert else _LEFT))
-        .as_bytes(db.raw())
-    )
-
-
-_LOCKED: Final[LiteralString] = (
-    "o AS (SELECT t.*, input.doc AS new_doc, has_owner, input.owner AS new_owner,"
-    " input.version AS new_version, input.created_at AS new_created,"
-    " input.updated_at AS new_updated FROM {table} AS t JOIN input USING (_id)"
-    " ORDER BY _id FOR UPDATE OF t)"
-)
-# Like every write: what changes nothing raises no version, and a version never goes back.
-_REPLACED: Final[LiteralString] = (
-    "u AS (UPDATE {table} AS t SET doc = new_doc,"
-    " owner = CASE WHEN has_owner THEN new_owner ELSE t.owner END,"
-    " version = greatest(t.version + 1, new_version),"
-    " created_at = coalesce(new_created, t.created_at),"
-    " updated_at = coalesce(new_updated, greatest(documents_now(), t.updated_at))"
-    " FROM o WHERE t._id = o._id AND (t.doc IS DISTINCT FROM new_doc"
-    " OR (has_owner AND t.owner IS DISTINCT FROM new_owner))"
-    " RETURNING t.*, {before} AS before)"
-)
-_LEFT: Final[LiteralString] = "SELECT _id, 'there' FROM input WHERE _id NOT IN (SELECT _id FROM n)"
-_LEFT_OF_UPSERT: Final[LiteralString] = (
-    "SELECT _id, CASE WHEN _id IN (SELECT _id FROM o) THEN 'same' ELSE 'made' END FROM input"
-    " WHERE _id NOT IN (SELECT _id FROM n UNION ALL SELECT _id FROM u)"
-)

@@ -363,6 +363,32 @@ def test_upserting_keeps_what_the_line_says_of_itself(client: Client, notes: Col
     assert notes.get("a").json["_version"] == 10  # a version never goes back
 
 
+@pytest.mark.parametrize("mode", ["insert", "skip", "upsert"])
+def test_taken_values_are_named_and_the_others_are_stored(
+    client: Client, notes: Collection, mode: str
+) -> None:
+    notes.declare(indexes=[{"fields": ["u"], "unique": True}])
+    notes.create([{"_id": f"old{n:03}", "u": n} for n in range(0, 400, 2)])
+    body = lines([{"_id": f"new{n:03}", "u": n} for n in range(400)] + [{"_id": "again", "u": 1}])
+    reply = import_(client, notes.project, body, collection="notes", mode=mode)
+    assert (reply.json["imported"], reply.json["skipped"], reply.json["failed"]) == (200, 0, 201)
+    errors = reply.json["errors"]
+    assert (len(errors), {error["code"] for error in errors}) == (100, {"unique_violation"})
+    assert errors[0]["errors"][0]["field"] == "u"
+    total = client.post(f"{notes.path}/count", {}, token=notes.project.secret_key)
+    assert total.json == {"total": 400}
+
+
+def test_a_full_collection_takes_what_replaces(client: Client, notes: Collection) -> None:
+    notes.declare(max_docs=3)
+    notes.create([{"_id": id} for id in "abc"])
+    body = lines([{"_id": id, "n": 1} for id in "abc"])
+    reply = import_(client, notes.project, body, collection="notes", mode="upsert")
+    assert (reply.status, reply.json.get("imported")) == (200, 3), reply
+    more = import_(client, notes.project, lines([{}]), collection="notes", mode="upsert")
+    assert more.code == "collection_full"
+
+
 def test_a_repeated_id_counts_the_last_time_when_upserting(
     client: Client, notes: Collection
 ) -> None:
