@@ -320,6 +320,31 @@ def test_what_narrows_goes_first_and_changes_nothing(shop: Collection) -> None:
     assert unwound == [{"tags": "y"}]
 
 
+def test_a_text_search_begins_a_pipeline(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["title"], "type": "text"}])
+    notes.create([{"_id": "1", "title": "red apple"}, {"_id": "2", "title": "green pear"}])
+    search = {"$match": {"$text": {"$search": "apple"}}}
+    assert run(notes, search, {"$project": {"_id": 1}}) == [{"_id": "1"}]
+    assert run(notes, search, {"$count": "n"}) == [{"n": 1}]
+    assert refused(notes, {"$group": {"_id": "$title"}}, search) == "invalid_query"
+
+
+def test_pipelines_see_what_a_transaction_has_written(shop: Collection) -> None:
+    def call(path: str, body: Any, **headers: str) -> Any:
+        reply = shop.client.post(
+            f"{shop.project.path}/db/{path}", body, token=shop.project.secret_key, headers=headers
+        )
+        assert reply.status in (200, 201), reply
+        return reply.json
+
+    given = {"X-Transaction": call("transactions", {})["id"]}
+    call("notes/docs", {"_id": "new", "kind": "new"}, **given)
+    counting = {"pipeline": [{"$count": "n"}]}
+    assert call("notes/aggregate", counting, **given) == {"items": [{"n": 6}]}
+    assert "new" in call("notes/distinct", {"field": "kind"}, **given)["items"]
+    assert call("notes/aggregate", counting) == {"items": [{"n": 5}]}
+
+
 DISTINCT: list[tuple[dict[str, Any], list[Any]]] = [
     ({"field": "kind"}, [None, "a", "b"]),
     ({"field": "n"}, [1, 2, 2.5, 5, "9"]),

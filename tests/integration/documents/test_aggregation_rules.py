@@ -179,6 +179,29 @@ def test_distinct_values_are_those_of_readable_documents(
         assert distinct(field, hers.project.secret_key) != []
 
 
+def test_hidden_fields_are_in_no_stage(
+    notes: Collection, open_one: Collection, alice: tuple[str, str], charlie: str
+) -> None:
+    notes.declare(
+        rules={"read": "public", "create": "authenticated", "fields": {"secret": "owner"}}
+    )
+    for n in range(3):
+        document = {"secret": f"s{n}", "n": n, "tags": [f"t{n}"]}
+        assert notes.create(document, alice[0]).status == 201
+    for name, stages in PIPELINES.items():
+        assert "'s0'" not in str(aggregate(notes, charlie, *stages)), name
+        lookup = {"$lookup": {"from": notes.name, "pipeline": stages, "as": "found"}}
+        assert "'s0'" not in str(aggregate(open_one, charlie, {"$unset": "key"}, lookup)), name
+    by_field = {"from": notes.name, "localField": "key", "foreignField": "secret", "as": "found"}
+    assert aggregate(open_one, charlie, {"$lookup": by_field})[0]["found"] == []
+    assert len(aggregate(open_one, alice[0], {"$lookup": by_field})[0]["found"]) == 1
+    assert aggregate(notes, charlie, {"$match": {"secret": "s0"}}) == []
+    assert aggregate(notes, charlie, {"$match": {"$expr": {"$eq": ["$secret", "s0"]}}}) == []
+    assert len(aggregate(notes, alice[0], {"$match": {"secret": "s0"}})) == 1
+    reply = notes.client.post(f"{notes.path}/distinct", {"field": "secret"}, token=charlie)
+    assert reply.json["items"] == []
+
+
 def test_acting_as_a_user_shows_what_he_sees(
     hers: Collection, alice: tuple[str, str], charlies: tuple[str, str]
 ) -> None:
