@@ -140,6 +140,7 @@ class GeoNear:
     into: Path  # where the distance goes
     multiplier: float
     locations: Path | None  # where the place goes that is nearest
+    enough: int | None = None  # how many the stages behind it take at most
 
 
 Stage: TypeAlias = (

@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
 from documents import query
 from documents.aggregation.ast import GeoNear
-from documents.aggregation.block import Block, Closing, Context, Term, carried
+from documents.aggregation.block import Block, Closing, Context, Statement, Term, carried
 from documents.aggregation.fields import put
 from documents.aggregation.problems import invalid
 from documents.aggregation.rows import Column
 from documents.geo import stage as geo
 from documents.geo import to_sql
-from documents.geo.ast import Geo
+from documents.geo.ast import Geo, Near
 from documents.geo.near import without_near
 from documents.query import paths
 from documents.query.ast import And, Path
@@ -25,6 +25,13 @@ _MEMBERS: Final = frozenset(
     {"near", "distanceField", "key", "query", "spherical", "minDistance", "maxDistance",
      "distanceMultiplier", "includeLocs"}
 )  # fmt: skip
+
+# 3 is more than any chord of the unit sphere; 1e-9 is what rounding may cost.
+_REACH: Final[LiteralString] = (
+    "{box} && cube_enlarge({at}, (SELECT CASE WHEN count(*) < {enough} THEN 3"
+    " ELSE 2 * sin(max(angle) / 2) + 1e-9 END FROM (SELECT {distance} AS angle FROM {source}"
+    " WHERE {where} ORDER BY {box} <-> {at} LIMIT {enough}) AS nearest), 3)"
+)
 
 
 def parse_geo_near(spec: Any) -> GeoNear:
@@ -73,6 +80,9 @@ def geo_near(context: Context, stage: GeoNear, block: Block) -> Block:
     )
     block = replace(block, where=(*block.where, condition))
     point = statement.parameters.add(to_sql.point_of(stage.test), "float8[]")
+    reach = _reach(stage, path, block, statement, point)
+    if reach is not None:
+        block = replace(block, implied=(*block.implied, reach))
     closing = Closing(statement, block)
     handed_on = carried(closing, rows)
     distance = closing.add(to_sql.distance_sql(rows, path, stage.test, point))
@@ -85,6 +95,27 @@ def geo_near(context: Context, stage: GeoNear, block: Block) -> Block:
     if stage.locations is not None and place is not None:
         made.append((stage.locations, Column("", place)))
     return put(context, block, made)
+
+
+def _reach(
+    stage: GeoNear, path: Path, block: Block, statement: Statement, point: sql.Composable
+) -> sql.Composable | None:
+    """For the nearest few: within the distance in which the index has as many.
+
+    The index knows boxes: as many rows as are wanted with the nearest boxes say how far the nearest
+    of all can be at most, whatever their shapes.
+    """
+    rows = block.rows
+    if stage.enough is None or not isinstance(stage.test, Near) or ".".join(path) not in rows.geo:
+        return None
+    return sql.SQL(_REACH).format(
+        box=to_sql.box(rows, path),
+        at=statement.parameters.add("({!r},{!r},{!r})".format(*stage.test.point), "cube"),
+        enough=sql.Literal(stage.enough),
+        distance=to_sql.distance_sql(rows, path, stage.test, point),
+        source=block.source,
+        where=block.readable or sql.SQL("true"),
+    )
 
 
 def _only_key(indexed: frozenset[str]) -> Path:

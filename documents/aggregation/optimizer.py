@@ -4,12 +4,14 @@ A `$match` behind a `$lookup` on fields that the lookup does not make comes befo
 index may serve it, and where fewer documents are looked up. So do a `$sort` and a `$limit`.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from documents import expressions
 from documents.aggregation.ast import (
     AddFields,
     Exclude,
+    GeoNear,
     Keep,
     Limit,
     Lookup,
@@ -51,7 +53,23 @@ def optimized(pipeline: Pipeline) -> Pipeline:
         while place and _may_precede(stage, made[place - 1]):
             place -= 1
         made.insert(place, stage)
+    if made and isinstance(made[0], GeoNear):
+        made[0] = replace(made[0], enough=_taken(made[1:]))
     return tuple(made)
+
+
+def _taken(stages: list[Stage]) -> int | None:
+    """How many rows the beginning of a pipeline takes at most; None for all."""
+    skipped = 0
+    for stage in stages:
+        match stage:
+            case Skip(n):
+                skipped += n
+            case Limit(n):
+                return skipped + n
+            case _:
+                break
+    return None
 
 
 def _may_precede(stage: Stage, before: Stage) -> bool:

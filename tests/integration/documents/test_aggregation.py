@@ -320,6 +320,26 @@ def test_what_narrows_goes_first_and_changes_nothing(shop: Collection) -> None:
     assert unwound == [{"tags": "y"}]
 
 
+def test_the_nearest_few_come_from_the_index(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["at"], "type": "geo"}])
+    places = [[(7 * n) % 360 - 180, (11 * n) % 170 - 85] for n in range(400)]
+    notes.create(
+        [{"_id": f"{n:03}", "at": place, "even": n % 2 == 0} for n, place in enumerate(places)]
+    )
+    near: dict[str, Any] = {"near": [3, 4], "spherical": True, "distanceField": "d"}
+    for query, size in ({}, 400), ({"even": True}, 200), ({"even": 7}, 0):
+        stage = {"$geoNear": {**near, "query": query}}
+        shown = {"$project": {"d": 1}}
+        everything = run(notes, stage, shown)
+        assert len(everything) == size
+        assert run(notes, stage, {"$limit": 5}, shown) == everything[:5]
+        assert run(notes, stage, shown, {"$skip": 3}, {"$limit": 9}) == everything[3:12]
+        assert run(notes, stage, {"$limit": 999}, shown) == everything
+    asked = {"pipeline": [{"$geoNear": near}, {"$limit": 5}]}
+    explained = notes.client.post(f"{notes.path}/explain", asked, token=notes.project.secret_key)
+    assert explained.json["plan"]["indexes"] == [{"index": "at_geo", "fields": ["at"]}]
+
+
 def test_a_text_search_begins_a_pipeline(notes: Collection) -> None:
     notes.declare(indexes=[{"fields": ["title"], "type": "text"}])
     notes.create([{"_id": "1", "title": "red apple"}, {"_id": "2", "title": "green pear"}])

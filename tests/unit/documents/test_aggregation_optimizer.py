@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from documents.aggregation import parse
+from documents.aggregation.ast import GeoNear
 from documents.aggregation.optimizer import optimized
 
 LOOKUP = {"$lookup": {"from": "b", "localField": "x", "foreignField": "y", "as": "found.it"}}
@@ -43,6 +44,24 @@ STAYS: list[list[Any]] = [
     [{"$sort": {"a": 1}}, {"$limit": 5}, {"$match": {"a": 1}}],
     [{"$limit": 5}, {"$skip": 2}],
 ]
+
+
+@pytest.mark.parametrize(
+    ("behind", "enough"),
+    [
+        ([{"$limit": 5}], 5),
+        ([{"$addFields": {"a": 1}}, {"$skip": 2}, {"$limit": 5}], 7),
+        ([{"$limit": 5}, {"$skip": 2}], 5),
+        ([{"$match": {"a": 1}}, {"$limit": 5}], None),
+        ([{"$sort": {"a": 1}}, {"$limit": 5}], None),
+        ([], None),
+    ],
+)
+def test_the_nearest_know_how_many_are_wanted(behind: list[Any], enough: int | None) -> None:
+    near = {"$geoNear": {"near": [0, 0], "distanceField": "d"}}
+    stage = optimized(parse([near, *behind]))[0]
+    assert isinstance(stage, GeoNear)
+    assert stage.enough == enough
 
 
 @pytest.mark.parametrize(("before", "after"), MOVES, ids=str)
