@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from baas.kernel import db
+from baas.kernel import db, reads
 from documents import access, row_filter, wire
 from documents.access import Caller
 from documents.collections import Collection
@@ -17,10 +17,10 @@ def find(collection: Collection, id: str) -> Row | None:
     """The stored row as of now, or as of the transaction; None when there is none."""
 
     def alone() -> Row | None:
-        return db.fetch_one(collection.statements.get, {"id": id})
+        return reads.fetch_one(collection.statements.get, {"id": id})
 
     def together(ids: Sequence[str]) -> list[Row | None]:
-        rows = db.fetch_all(collection.statements.get_many, {"ids": list(set(ids))})
+        rows = reads.fetch_all(collection.statements.get_many, {"ids": list(set(ids))})
         found = {row[0]: row for row in rows}
         return [found.get(id) for id in ids]
 

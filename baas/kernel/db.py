@@ -42,6 +42,7 @@ def raw() -> psycopg.Connection[Row]:
 
 
 _threads = threading.local()
+_timeout_ms = 0
 
 
 def _wrapper() -> BaseDatabaseWrapper:
@@ -96,7 +97,14 @@ def limit_statements(timeout_ms: int) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, false)", (str(timeout_ms),))
 
+    global _timeout_ms
+    _timeout_ms = timeout_ms
     connection_created.connect(limit, weak=False, dispatch_uid="baas.statement_timeout")
+
+
+def statement_timeout_ms() -> int:
+    """What `limit_statements` was given; 0 without a limit."""
+    return _timeout_ms
 
 
 def unlimited() -> None:

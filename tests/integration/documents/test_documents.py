@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -312,19 +313,19 @@ def test_addresses_that_can_be_no_id_are_not_found(notes: Collection, path: str)
 def test_each_operation_is_one_statement_or_two(
     notes: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from baas.kernel import db
+    from baas.kernel import statements
 
     notes.declare(rules={"read": "public"})
     notes.create({"_id": "a", "n": 1})
     notes.query(filter={"n": 1})
     seen: list[object] = []
-    execute = db.execute
+    run = statements.run
 
-    def counted(query: db.Query, params: db.Params = None) -> object:
+    def counted(connection: Any, query: bytes, values: statements.Values) -> statements.Result:
         seen.append(query)
-        return execute(query, params)
+        return run(connection, query, values)
 
-    monkeypatch.setattr(db, "execute", counted)
+    monkeypatch.setattr(statements, "run", counted)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and len(seen) != 1:
         # The cache fills once the word of the change has come round.
