@@ -32,7 +32,10 @@ def create_members(
 ) -> sql.Composed:
     """Beside a B-tree whose fields have arrays: what finds a document by a member of one."""
     fields = [field for field in index.names if field not in columns.SYSTEM]
-    return sql.SQL("CREATE INDEX {concurrently}{name} ON {table} USING gin ({keys})").format(
+    # Without a list of pending entries: every look-up would read it through.
+    return sql.SQL(
+        "CREATE INDEX {concurrently}{name} ON {table} USING gin ({keys}) WITH (fastupdate = off)"
+    ).format(
         concurrently=_concurrently(concurrently),
         name=sql.Identifier(index.members_name),
         table=sql.Identifier(schema, table),
