@@ -103,7 +103,7 @@ def test_it_stores_dates_in_one_form(notes: Collection) -> None:
         ({"a\0b": 1}, "invalid_field_name"),
         ({"a": "x\0y"}, "invalid_value"),
         ({"a": {"$date": "yesterday"}}, "invalid_value"),
-        ({"a": {"$date": 5}}, "invalid_value"),
+        ({"a": {"$date": True}}, "invalid_value"),
     ],
 )
 def test_it_refuses_what_cannot_be_stored(
