@@ -9,7 +9,7 @@ from psycopg import sql
 from auth.rules.bindings import Narrow
 from auth.rules.fragments import number_literal, text_literal
 from documents.query import columns
-from documents.query.to_sql import sort_text
+from documents.query.indexed import sort_text
 
 
 def narrow_by(scalars: Collection[str], doc: sql.Composable = columns.DOC) -> Narrow | None:

@@ -11,8 +11,7 @@ through a test of each value that it reaches (`reached`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from psycopg import sql
 from psycopg.sql import Composable
@@ -50,69 +49,24 @@ from documents.query.ast import (
     Size,
     Type,
 )
+from documents.query.condition import Condition, Parameters
 from documents.query.fragments import FALSE, TRUE, join, placeholder
-from documents.query.indexed import sort_text
 from documents.query.leaves import (
     Kind,
     Make,
     can_fail,
     conjuncts,
     kind,
-    leaves,
     shape,
 )
 from documents.query.rows import Rows
 from documents.query.text import Text
 
-__all__ = ["Condition", "Parameters", "compile_condition", "shape", "sort_text", "to_sql"]
+__all__ = ["Condition", "Parameters", "compile_condition", "shape", "to_sql"]
 
 # What jsonpath compares as we do, on any path.
 _PLAIN: Final[frozenset[Kind]] = frozenset({"null", "boolean", "number", "string", "date"})
 _NO_VARIABLES: Final[Mapping[str, Composable]] = {}
-
-
-class Parameters:
-    """The values of a statement, named as they come; the names never depend on the values."""
-
-    def __init__(self, prefix: LiteralString = "q") -> None:
-        self.values: dict[str, Any] = {}
-        self.prefix = prefix
-
-    def add(self, value: Any, cast: LiteralString) -> Composable:
-        name = f"{self.prefix}{len(self.values)}"
-        self.values[name] = value
-        return placeholder(name, cast)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A compiled filter: good for every filter of the same `shape`."""
-
-    safe: Composable
-    # What may fail (`$expr`), which tells something about the row: to be evaluated only for rows
-    # that the caller may read. SQL chooses the order of ANDs, so use `guarded` beside a rule.
-    risky: Composable | None
-    # parameter, the number of the leaf whose value it is made of, and how
-    sources: tuple[tuple[str, int, Make], ...]
-
-    @property
-    def sql(self) -> Composable:
-        """The whole condition, for callers who may read every row."""
-        return self.safe if self.risky is None else join(" AND ", [self.safe, self.risky], TRUE)
-
-    def guarded(self, readable: Composable) -> Composable:
-        """The whole condition, for rows that fulfil `readable`, which must stand beside it."""
-        if self.risky is None:
-            return self.safe
-        return sql.SQL("({} AND CASE WHEN {} THEN {} ELSE false END)").format(
-            self.safe, readable, self.risky
-        )
-
-    def bind(self, node: Node) -> dict[str, Any]:
-        """The parameters for a filter of that shape."""
-        found: list[Any] = []
-        leaves(node, found)
-        return {name: make(found[leaf]) for name, leaf, make in self.sources}
 
 
 def to_sql(
