@@ -115,6 +115,7 @@ def _locked(selection: Selection) -> Iterator[list[Row]]:
 
 def _locked_ids(selection: Selection) -> Iterator[list[str]]:
     """The selected documents' ids, locked until the transaction ends. One at a time."""
+    selection.require_cheap()
     text = (
         b"DECLARE " + _CURSOR + b" NO SCROLL CURSOR FOR SELECT d._id FROM "
         + selection.collection.source.as_bytes(db.raw()) + b" AS d"

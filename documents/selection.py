@@ -41,9 +41,13 @@ class Selection:
 
         Raises Malformed `query_too_expensive` when it takes more rows than the caller may read.
         """
-        first = self.select + self.where + self.order_by + b" LIMIT 1"
-        costs.require_cheap(self.caller, (self.collection,), first, self.values, self._hint)
+        self.require_cheap(b" LIMIT 1")
         return self._pages(b"")
+
+    def require_cheap(self, limit: bytes = b"") -> None:
+        """Raises Malformed `query_too_expensive` when to find them takes too many rows."""
+        text = self.select + self.where + self.order_by + limit
+        costs.require_cheap(self.caller, (self.collection,), text, self.values, self._hint)
 
     def _hint(self) -> list[str]:
         return costs.fields_for(self.filter, self.order)

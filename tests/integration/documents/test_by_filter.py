@@ -572,3 +572,22 @@ def test_every_operator_of_a_filter_names_the_matched_element(notes: Collection)
         notes.put("a", document)
         assert done(notes, "update-one", filter=filter, update={"$set": {path: "here"}})["modified"]
         assert stored(notes)["a"][path[0]][place] == "here"
+
+
+def test_a_filter_that_reads_too_much_is_refused(notes: Collection, settings: Any) -> None:
+    notes.create([{"_id": f"d{n:03}", "n": n} for n in range(500)])
+    settings.MAX_LISTED_ROWS = 10  # ten times as many for a secret key
+    notes.client.post(f"{notes.path}/count", {"filter": {}}, token=notes.project.secret_key)
+    before = notes.project.events()
+    update = {"$set": {"x": 1}}
+    for verb, body in (
+        ("update-one", {"update": update, "sort": ["n"]}),
+        ("update-many", {"update": update}),
+        ("delete-one", {"sort": ["n"]}),
+        ("delete-many", {}),
+    ):
+        reply = write(notes, verb, filter={"n": {"$gte": 0}}, **body)
+        assert (reply.status, reply.code) == (400, "query_too_expensive"), (verb, reply)
+    assert notes.project.events() == before
+    assert done(notes, "update-many", filter={"_id": "d007"}, update=update)["modified"] == 1
+    assert done(notes, "update-one", filter={}, update=update)["modified"] == 1
