@@ -148,10 +148,15 @@ def denied(
     doc: dict[str, Any] | None = None,
     data: dict[str, Any] | None = None,
 ) -> Forbidden:
+    return refusal(collection, action, _explanation(caller, collection, action, doc, data))
+
+
+def refusal(collection: Collection, action: Action, members: dict[str, Any] | None) -> Forbidden:
+    """`members` say why, to whom that may be told."""
     return Forbidden(
         f"The rules of {collection.name!r} do not let you {action} this.",
         code="rule_denied",
-        members=_explanation(caller, collection, action, doc, data),
+        members=members,
     )
 
 
@@ -167,12 +172,23 @@ def _explanation(
     doc: dict[str, Any] | None,
     data: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
+    return explanation(caller, action, collection.rules.get(action), doc=doc, data=data)
+
+
+def explanation(
+    caller: Caller,
+    name: str,
+    rule: Rule | None,
+    *,
+    doc: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+) -> dict[str, Any] | None:
+    """What `X-Explain-Rules` adds to a refusal by the rule of this name; None for most callers."""
     # Only to whoever may read everything anyway and acts as a user to try the rules.
     if not (caller.explain and caller.principal.is_acted):
         return None
-    rule = collection.rules.get(action)
     if rule is None:
-        return {"rule": {"action": action, "source": None, "why": "the collection has no rule"}}
+        return {"rule": {"action": name, "source": None, "why": "the collection has no rule"}}
     _, why = rule.explain(
         auth=caller.principal.auth,
         doc=doc,
@@ -180,4 +196,4 @@ def _explanation(
         request={"ip": caller.ip},
         get=caller.get,
     )
-    return {"rule": {"action": action, "source": rule.source, "why": why}}
+    return {"rule": {"action": name, "source": rule.source, "why": why}}

@@ -246,7 +246,7 @@ def changing(
             caller, collection, row, old, fields, owner
         ):
             return None
-        return Changed(rewriting.write_of(collection, row, old, fields, owner))
+        return Changed(rewriting.write_of(caller, collection, row, old, fields, owner))
 
     return change
 

@@ -4,20 +4,22 @@ Lists read a view of the table (`seen`): in it `doc` is without what is hidden, 
 does (filter, order, group, join) cannot come by it. Single documents are masked in Python.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from psycopg import sql
 
 from auth.rules import document_bindings
+from baas.kernel.problems import FieldError, Forbidden, Invalid
 from documents import access, hidden, row_filter, values, wire
 from documents.access import Caller
 from documents.changes import Changed
-from documents.collections import Collection
+from documents.collections import Action, Collection
 from documents.compiled import Compiled
 from documents.hidden import HiddenField, Path, View
 from documents.query import columns
 from documents.row_filter import RowFilter
+from documents.schemas import Validator
 from documents.updates import MergePatch, Operators, Replacement, Update
 from documents.updates.ast import Rename
 from documents.wire import Row
@@ -114,6 +116,18 @@ def hidden_paths(
     )
 
 
+def denied(
+    caller: Caller, collection: Collection, action: Action, document: dict[str, Any]
+) -> Forbidden:
+    """The refusal to write what the caller does not see of the document (wire form)."""
+    explained = [
+        access.explanation(caller, f"fields.{'.'.join(field.path)}", field.rule, doc=document)
+        for field in collection.hidden
+        if not access.allows(caller, field.rule, doc=document)
+    ]
+    return access.refusal(collection, action, explained[0] if explained else None)
+
+
 # Writes
 
 
@@ -145,6 +159,33 @@ def changed(
         kept = hidden.kept(old, fields, paths)
         return None if kept is None else (kept, owner)
     return (fields, owner) if all(hidden.is_same(old, fields, path) for path in paths) else None
+
+
+def validate(validator: Validator, fields: dict[str, Any], paths: Iterable[Path]) -> None:
+    """As `validator.check`, saying nothing about what is at the hidden paths."""
+    try:
+        validator.check(fields)
+    except Invalid:
+        paths = [path for path in paths if hidden.has(fields, path)]
+        if not paths:
+            raise
+        shown = _errors_of(validator, hidden.without(fields, paths))
+        roots = {path[0] for path in paths}
+        errors = [error for error in shown if error.field.split(".")[0] not in roots]
+        unnamed = FieldError("", "schema", "something that you may not see does not match")
+        raise Invalid(
+            "The document does not match the collection's schema.",
+            code="schema_violation",
+            errors=errors or [unnamed],
+        ) from None
+
+
+def _errors_of(validator: Validator, fields: dict[str, Any]) -> Sequence[FieldError]:
+    try:
+        validator.check(fields)
+    except Invalid as problem:
+        return problem.errors
+    return ()
 
 
 def _touches(update: Operators | MergePatch, path: Path) -> bool:

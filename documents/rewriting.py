@@ -8,7 +8,7 @@ from django.db import transaction
 from baas.kernel import repeatable
 from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import PreconditionFailed
-from documents import access, checks, reading, values, wire, writing
+from documents import access, checks, hiding, reading, values, wire, writing
 from documents.access import Caller
 from documents.collections import Collection
 from documents.wire import Row
@@ -75,7 +75,7 @@ def _write(
     if not may_update(caller, collection, row, old, fields, owner):
         new = _preview(row, fields, owner)
         raise access.denied(caller, collection, "update", doc=old, data=new)
-    write = write_of(collection, row, old, fields, owner)
+    write = write_of(caller, collection, row, old, fields, owner)
     return row if write is None else store(collection, write)
 
 
@@ -99,6 +99,7 @@ def _preview(row: Row, fields: dict[str, Any], owner: str | None) -> dict[str, A
 
 
 def write_of(
+    caller: Caller,
     collection: Collection,
     row: Row,
     old: dict[str, Any],
@@ -112,7 +113,7 @@ def write_of(
     if owner == row[2] and values.equal(fields, wire.user_fields(old)):
         return None
     if collection.validator is not None:
-        collection.validator.check(fields)
+        hiding.validate(collection.validator, fields, hiding.hidden_paths(caller, collection, old))
     text = values.dumps(fields)
     checks.check_size(text)
     return {"id": row[0], "version": row[1], "doc": text.decode(), "owner": owner}

@@ -152,7 +152,7 @@ def _new(
         preview = wire.with_system_fields((id, 1, owner, now, now), fields)
         access.require(caller, collection, "create", data=preview)
         if not hiding.may_create(caller, collection, preview):
-            raise access.denied(caller, collection, "create", data=preview)
+            raise hiding.denied(caller, collection, "create", preview)
     return {"id": id, "doc": text.decode(), "owner": owner}
 
 
@@ -205,7 +205,7 @@ def _changed(
 ) -> Changed:
     found = hiding.changed(caller, collection, change, document, carry_out)
     if found is None:
-        raise access.denied(caller, collection, "update", doc=document)
+        raise hiding.denied(caller, collection, "update", document)
     return found
 
 

@@ -429,6 +429,38 @@ def test_commits_obey_too(staff: Collection, bob: str) -> None:
     assert (reply.status, reply.code) == (403, "rule_denied")
 
 
+def test_a_schema_says_nothing_about_what_is_hidden(staff: Collection, bob: str) -> None:
+    schema = {
+        "properties": {"salary": {"maximum": 500}, "name": {"type": "string"}},
+        "not": {"properties": {"salary": {"const": 100}}, "required": ["salary"]},
+    }
+    declared = staff.declare(rules={**RULES, "fields": FIELDS}, schema=schema)
+    assert declared.status == 200, declared
+    for id in ("ann", "ben"):
+        reply = staff.patch(id, {"x": 1}, bob)
+        assert (reply.status, reply.code) == (422, "schema_violation")
+        assert is_clean(reply.body)
+        assert b"100" not in reply.body
+    reply = staff.patch("ann", {"name": 5}, bob)
+    assert [error["field"] for error in reply.json["errors"]] == ["name"]
+    assert is_clean(reply.body)
+    assert b"900" in staff.patch("ann", {"x": 1}).body  # the secret key is told
+
+
+def test_acting_as_somebody_explains_which_field_it_was(
+    staff: Collection, alice: tuple[str, str]
+) -> None:
+    reply = staff.patch(
+        "ben", {"$set": {"salary": 1}}, headers={"X-Act-As": alice[1], "X-Explain-Rules": "1"}
+    )
+    assert reply.status == 403
+    assert reply.json["rule"]["action"] == "fields.salary"
+    assert reply.json["rule"]["source"] == FIELDS["salary"]
+    assert "auth.role" in reply.json["rule"]["why"]
+    reply = staff.patch("ben", {"$set": {"salary": 1}}, alice[0], headers={"X-Explain-Rules": "1"})
+    assert "rule" not in reply.json
+
+
 # Declaring
 
 
