@@ -72,3 +72,56 @@ def test_deletes_against_updates_leave_a_consistent_story(notes: Collection) -> 
     updates = len(notes.project.events("baas.db.document.updated"))
     assert updates == statuses[200]
     assert notes.get("x").status == 404
+
+
+def test_no_writer_takes_back_what_another_has_set(notes: Collection) -> None:
+    """Each sets a field of his own, in whatever way; those that come together share a commit."""
+    notes.create({"_id": "x"})
+
+    def call(number: int) -> Reply:
+        field = {f"f{number}": number}
+        match number % 4:
+            case 0:
+                return notes.patch("x", {"$set": field})
+            case 1:
+                return notes.patch("x", field)
+            case 2:
+                body = {"filter": {"_id": "x"}, "update": {"$set": field}}
+                path = f"{notes.path}/update-one"
+            case _:
+                write = {"op": "update", "collection": "notes", "id": "x", "update": field}
+                body, path = {"writes": [write]}, f"{notes.project.path}/db/commit"
+        return notes.client.post(path, body, token=notes.project.secret_key)
+
+    replies = at_once(64, call)
+    assert Counter(reply.status for reply in replies) == {200: 64}
+    found = notes.get("x").json
+    assert {key: found[key] for key in found if key.startswith("f")} == {
+        f"f{number}": number for number in range(64)
+    }
+    assert found["_version"] == 65
+
+
+def test_a_unique_value_has_one_owner_whichever_way_it_comes(notes: Collection) -> None:
+    notes.declare(indexes=[{"fields": ["k"], "unique": True}])
+    notes.create([{"_id": f"d{n}", "k": f"own{n}"} for n in range(8)])
+
+    def call(number: int) -> Reply:
+        id = f"d{number % 8}"
+        path, token = notes.path, notes.project.secret_key
+        match number % 4:
+            case 0:
+                return notes.patch(id, {"$set": {"k": "one"}})
+            case 1:
+                return notes.create({"k": "one"})
+            case 2:
+                body = {"filter": {"_id": id}, "update": {"$set": {"k": "one"}}}
+                return notes.client.post(f"{path}/update-many", body, token=token)
+            case _:
+                body = {"filter": {"z": number}, "replacement": {"k": "one"}, "upsert": True}
+                return notes.client.post(f"{path}/replace-one", body, token=token)
+
+    replies = at_once(32, call)
+    assert len(notes.ids(filter={"k": "one"})) == 1
+    assert {reply.status for reply in replies} <= {200, 201, 409}
+    assert {reply.code for reply in replies if reply.status == 409} == {"unique_violation"}
