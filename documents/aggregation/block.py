@@ -44,6 +44,7 @@ class Block:
     source: sql.Composable  # what stands behind FROM
     rows: Rows
     where: tuple[sql.Composable, ...] = ()
+    guarded: bool = False  # a condition repeats those in front of it
     implied: tuple[sql.Composable, ...] = ()  # by `where`, in words that find rows sooner
     order: tuple[Term, ...] = ()  # as a $sort asked
     ties: tuple[Term, ...] = ()  # among equals, and when nobody asked

@@ -16,9 +16,10 @@ from documents.aggregation import (
     unwinding,
 )
 from documents.aggregation.ast import Limit, Match, Pipeline, Skip, SortBy
-from documents.aggregation.block import Block, Context, Term, flat
+from documents.aggregation.block import Block, Context, Term, flat, with_doc
 from documents.aggregation.optimizer import optimized
 from documents.query import sort
+from documents.query.leaves import can_fail, conjuncts
 
 
 def compile_stages(context: Context, stages: Pipeline, block: Block) -> Block:
@@ -29,6 +30,10 @@ def compile_stages(context: Context, stages: Pipeline, block: Block) -> Block:
 
 def _match(context: Context, stage: Match, block: Block) -> Block:
     block = flat(context, block)
+    guarded = any(map(can_fail, conjuncts(stage.filter)))
+    if guarded and block.guarded:
+        # Once more would double the text, and so on with each stage.
+        block = with_doc(context, block, block.rows.doc)
     condition = query.to_sql(
         stage.filter,
         context.statement.parameters,
@@ -37,7 +42,7 @@ def _match(context: Context, stage: Match, block: Block) -> Block:
         # An `$expr` that fails would tell something about a row that the caller may not read.
         readable=block.readable,
     )
-    return replace(block, where=(*block.where, condition))
+    return replace(block, where=(*block.where, condition), guarded=block.guarded or guarded)
 
 
 def _sort(context: Context, stage: SortBy, block: Block) -> Block:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final, LiteralString
 
 from psycopg import sql
@@ -21,6 +22,7 @@ from documents.query.ast import And, Expr, Path
 # The values that the local path reaches, elements of arrays one by one; null for nothing at all.
 _LOCAL: Final[LiteralString] = "documents_lookup_values({root}, {path})"
 _ROOTS: Final = frozenset({"CURRENT", "ROOT", "NOW"})
+MAX_NARROWED: Final = 4  # equalities: each may make a map of the collection
 _IN_MAP: Final[LiteralString] = (
     "{id} = ANY(documents_ids_of((SELECT coalesce(jsonb_object_agg(key, ids), '{{}}') FROM ("
     "SELECT documents_order_text({keys}.v) AS key, jsonb_agg({id}) AS ids FROM {source},"
@@ -47,13 +49,15 @@ def lookup(context: Context, stage: Lookup, block: Block) -> Block:
     foreign = table(inside, stage.collection)
     found: sql.Composable = sql.SQL("'[]'::jsonb")
     if foreign is not None:
+        whole = foreign
         if local is not None and stage.foreign is not None:
-            condition = _belongs(inside, foreign, stage.foreign, local)
+            condition = _belongs(inside, whole, stage.foreign, local)
             foreign = replace(foreign, where=(*foreign.where, condition))
-        for path, variable in _equalities(stage.pipeline, foreign.rows):
+        equalities = dict.fromkeys(_equalities(stage.pipeline, foreign.rows))
+        for path, variable in islice(equalities, MAX_NARROWED):
             value = expressions.to_sql(variable, Scope(block.rows, inside.variables))
             values = sql.SQL("ARRAY[coalesce({}, 'null')]").format(value)
-            condition = _belongs(inside, foreign, path, values)
+            condition = _belongs(inside, whole, path, values)
             foreign = replace(foreign, implied=(*foreign.implied, condition))
         found = as_array(
             inside, context.compile(inside, stage.pipeline, foreign), bounded=stage.local is None
@@ -70,7 +74,7 @@ def _local_values(rows: Rows, path: Path) -> sql.Composable:
 def _equalities(pipeline: Pipeline, rows: Rows) -> Iterator[tuple[Path, expressions.Node]]:
     """What a `$match` in front says with `{"$expr": {"$eq": ["$field", "$$variable"]}}`.
 
-    Said once more as a condition that an index can serve, it narrows what `$expr` looks at.
+    Said once more as a look into a map it narrows what `$expr` looks at.
     """
     for stage in pipeline:
         if not isinstance(stage, Match):
@@ -84,18 +88,23 @@ def _equalities(pipeline: Pipeline, rows: Rows) -> Iterator[tuple[Path, expressi
                     pass
                 case _:
                     continue
-            # An array on the way would make an array of all that lies behind it.
-            if name not in _ROOTS and (len(steps) == 1 or ".".join(steps) in rows.scalars):
+            # An array on the way would make an array of all that lies behind it; and what has an
+            # index finds it by itself.
+            if name not in _ROOTS and len(steps) == 1 and not _is_indexed(steps, rows):
                 yield steps, variable
+
+
+def _is_indexed(path: Path, rows: Rows) -> bool:
+    return path == ("_id",) or ".".join(path) in rows.scalars
 
 
 def _belongs(context: Context, foreign: Block, path: Path, local: sql.Composable) -> sql.Composable:
     """Whether a foreign row has one of the values at the path, as `$in` finds it."""
-    rows = foreign.rows
+    rows = foreign.rows.facing(path)
     if path == ("_id",):
         return sql.SQL("{} = ANY(documents_texts({}))").format(rows.column("_id"), local)
     head, rest = rows.field(path[0]), columns.path_array(path[1:])
-    if ".".join(path) not in rows.scalars:
+    if not _is_indexed(path, rows):
         return _found_in_map(context, foreign, head, rest, local)
     text, number = columns.value_keys(columns.value(path, rows.doc))
     return sql.SQL(

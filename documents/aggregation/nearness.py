@@ -78,7 +78,7 @@ def geo_near(context: Context, stage: GeoNear, block: Block) -> Block:
         variables=context.variables,
         readable=block.readable,
     )
-    block = replace(block, where=(*block.where, condition))
+    block = replace(block, where=(*block.where, condition), guarded=True)
     point = statement.parameters.add(to_sql.point_of(stage.test), "float8[]")
     reach = _reach(stage, path, block, statement, point)
     if reach is not None:

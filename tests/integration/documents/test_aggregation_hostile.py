@@ -135,3 +135,19 @@ def test_many_stages_that_name_the_document_again_and_again_stay_cheap(
     assert reply.json["items"] == [{"f399": 400}]
     groups = {"$group": {"_id": "$n", **{f"f{n}": {"$sum": "$n"} for n in range(400)}}}
     assert aggregate(notes_with_one, groups).json["items"][0]["f399"] == 1
+
+
+def test_many_expressions_beside_a_rule_stay_cheap(notes_with_one: Collection) -> None:
+    notes = notes_with_one
+    notes.declare(rules={"read": "doc.n == 1"})
+    stages = [{"$match": {"$expr": {"$gt": [{"$add": ["$n", n]}, 0]}}} for n in range(90)]
+    reply = notes.client.post(f"{notes.path}/aggregate", {"pipeline": [*stages, {"$count": "n"}]})
+    assert reply.json["items"] == [{"n": 1}]
+    joined = {"from": "notes", "localField": "a", "foreignField": "a", "as": "found",
+              "let": {"a": "$a"}, "pipeline": [
+                  {"$match": {"$and": [{"$expr": {"$eq": ["$a", "$$a"]}}] * 50}}]}  # fmt: skip
+    reply = notes.client.post(
+        f"{notes.path}/aggregate",
+        {"pipeline": [{"$lookup": joined}, {"$project": {"n": {"$size": "$found"}}}]},
+    )
+    assert reply.json["items"] == [{"_id": "1", "n": 1}]
