@@ -24,7 +24,7 @@ from documents.updates import MergePatch, Operators, Replacement, Update
 from documents.updates.ast import Rename
 from documents.wire import Row
 
-MAX_VIEWS: Final = 64  # kept per collection and process
+MAX_VIEWS: Final = 16  # kept per collection and process, each with its own plans
 
 
 # Lists
