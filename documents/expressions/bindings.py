@@ -108,17 +108,19 @@ class _Items:
             "SELECT {made} AS v FROM jsonb_array_elements({array}) WITH ORDINALITY AS {each}(v, n)"
             " {tail}"
         ).format(made=made, array=self._array, each=sql.Identifier(self._each), tail=tail)
+        collected = sql.SQL("ARRAY({})").format(rows)
         if bounded:
-            rows = sql.SQL(
-                "SELECT documents_bounded(v, sum(pg_column_size(v))"
-                " OVER (ROWS UNBOUNDED PRECEDING)) FROM ({} OFFSET 0) AS {}"
+            # Aggregates take in one row after the other: the size fails before memory is full.
+            collected = sql.SQL(
+                "(SELECT CASE WHEN documents_size_of_all(pg_column_size(v)) >= 0"
+                " THEN coalesce(array_agg(v), '{{}}') END FROM ({} OFFSET 0) AS {})"
             ).format(rows, sql.Identifier(self._compiler.alias()))
         text = sql.SQL(
-            "(SELECT CASE WHEN {array} IS NULL THEN 'null' ELSE to_jsonb(ARRAY({rows})) END"
+            "(SELECT CASE WHEN {array} IS NULL THEN 'null' ELSE to_jsonb({collected}) END"
             " FROM (SELECT {input} AS a OFFSET 0) AS {whole})"
         ).format(
             array=self._array,
-            rows=rows,
+            collected=collected,
             input=_array(self._compiler, input, operator),
             whole=sql.Identifier(self._whole),
         )
@@ -132,8 +134,9 @@ def reduce_items(compiler: Compiler, node: ast.Reduce) -> Code:
     ).json(node.body)
     text = sql.SQL(
         "(SELECT CASE WHEN {array} IS NULL THEN 'null' ELSE ("
-        "WITH RECURSIVE {fold}(n, v) AS (SELECT 0, {initial} UNION ALL"
-        " SELECT {n} + 1, documents_bounded({body}, NULL)"
+        "WITH RECURSIVE {fold}(n, v, total) AS (SELECT 0, {initial}, 0::bigint UNION ALL"
+        " SELECT {n} + 1, documents_bounded({body}, {total}),"
+        " {total} + coalesce(pg_column_size({v}), 0)"
         " FROM {fold}, LATERAL (SELECT {array} -> {n} AS v OFFSET 0) AS {item}"
         " WHERE {n} < jsonb_array_length({array}))"
         " SELECT {v} FROM {fold} WHERE {n} = jsonb_array_length({array})) END"
@@ -144,6 +147,7 @@ def reduce_items(compiler: Compiler, node: ast.Reduce) -> Code:
         initial=compiler.json(node.initial),
         n=sql.Identifier(fold, "n"),
         v=sql.Identifier(fold, "v"),
+        total=sql.Identifier(fold, "total"),
         body=body,
         item=sql.Identifier(item),
         input=_array(compiler, node.input, "$reduce"),

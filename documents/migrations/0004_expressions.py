@@ -26,7 +26,8 @@ FORWARD = "\n".join(
 )
 # No name has two functions, so a name is enough.
 BACKWARD = "\n".join(
-    f"DROP FUNCTION {name};" for name in reversed(re.findall(r"CREATE FUNCTION (\w+)\(", FORWARD))
+    f"DROP {kind} {name}{'(int)' if kind == 'AGGREGATE' else ''};"
+    for kind, name in reversed(re.findall(r"CREATE (FUNCTION|AGGREGATE) (\w+)\(", FORWARD))
 )
 
 

@@ -62,16 +62,34 @@ AS $$ BEGIN
     RETURN NULL;
 END $$;
 
--- The value itself: a fold must not double it for ever, nor a map make too much together (`total`
--- bytes so far), before the statement's timeout ends them.
+-- Bounds on what one document can become, before the statement's timeout ends it.
+
+-- The value itself. `total` is the size of all values of a fold so far, which are kept until its end.
 CREATE FUNCTION documents_bounded(v jsonb, total bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$ BEGIN
-    IF coalesce(total, pg_column_size(v)) > 16777216 THEN
+    IF pg_column_size(v) > 16777216 THEN
         PERFORM documents_fail('an expression makes more than 16 MiB of one document');
+    ELSIF total > 268435456 THEN
+        PERFORM documents_fail('the values of a $reduce have more than 256 MiB together');
     END IF;
     RETURN v;
 END $$;
+
+-- The sum of sizes, beside an array_agg of the values: it fails before too many are collected.
+CREATE FUNCTION documents_add_size(total bigint, size int) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$ BEGIN
+    total := total + coalesce(size, 0);
+    IF total > 16777216 THEN
+        PERFORM documents_fail('an expression makes more than 16 MiB of one document');
+    END IF;
+    RETURN total;
+END $$;
+
+CREATE AGGREGATE documents_size_of_all(int) (
+    SFUNC = documents_add_size, STYPE = bigint, INITCOND = '0'
+);
 
 -- An object of the fields that are not missing.
 CREATE FUNCTION documents_object(names text[], vals jsonb[]) RETURNS jsonb

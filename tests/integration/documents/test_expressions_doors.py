@@ -152,6 +152,7 @@ def test_the_largest_expressions_are_evaluated() -> None:
         {"$reduce": {"input": {"$range": [0, 60]}, "initialValue": "$t",
                      "in": {"$concat": ["$$value", "$$value"]}}},
         {"$map": {"input": {"$range": [0, 99999]}, "in": "$$ROOT"}},
+        {"$reduce": {"input": {"$range": [0, 99999]}, "initialValue": "", "in": "$long"}},
         {"$map": {"input": {"$range": [0, 99999]},
                   "in": {"$map": {"input": {"$range": [0, 99999]}, "in": "$$this"}}}},
         {"$map": {"input": {"$range": [0, 99999]}, "in": {"$concat": ["$t", "$t"]}}},
@@ -159,5 +160,5 @@ def test_the_largest_expressions_are_evaluated() -> None:
 )  # fmt: skip
 def test_a_small_expression_does_not_make_a_huge_value(expression: Any) -> None:
     with pytest.raises(Malformed) as refused:
-        evaluate(expression, [{"a": [1, 2], "t": "x" * 2000}])
+        evaluate(expression, [{"a": [1, 2], "t": "x" * 2000, "long": "x" * 1_000_000}])
     assert refused.value.code == "invalid_query"
