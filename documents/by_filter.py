@@ -173,7 +173,9 @@ def _first(selection: Selection, act: Act) -> Outcome | None:
 
 
 def _first_locked(selection: Selection, act: Act) -> Outcome | None:
-    if not selection.is_sorted:
+    if selection.is_sorted:
+        selection.queue()
+    else:
         # Any will do: rather one that nobody else works on than wait for the first.
         done = _first_of(selection.idle(), act)
         if done is not None:

@@ -3,6 +3,7 @@
 They match, and the caller may read them and, as far as SQL can say it, write them.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -74,6 +75,15 @@ class Selection:
             behind = b" AND " + condition.as_bytes(db.raw())
             values = self.values | parameters.values
             size = _NEXT_PAGE if size == _FIRST_PAGE else _PAGE
+
+    def queue(self) -> None:
+        """Wait behind those who look for the same first document, until their transactions end.
+
+        All would wait for that one, get it one after the other, and find it taken.
+        """
+        text = b"%d" % self.collection.id + self.where + self.order_by
+        number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
 
     def lock(self, id: str) -> Row | None:
         """The row, locked until the transaction ends; None when it is no longer among them."""
