@@ -65,7 +65,7 @@ _N = {"$ifNull": ["$n", "none"]}
 _PATHS = st.sampled_from(["a", "n", "c", "items", "items.k", "items.q", "o", "o.x", "o.y.k", "r"])
 _VALUES = st.one_of(
     _PATHS.map(lambda path: f"${path}"),
-    st.sampled_from([1, "text", None, {"$literal": "$n"}]),
+    st.sampled_from([1, "text", {"$literal": "$n"}]),
     st.builds(lambda n: {"$add": ["$n", n]}, st.integers(-2, 3)),
     st.builds(lambda n: {"$multiply": ["$n", n]}, st.integers(-2, 3)),
     st.builds(lambda path: {"$ifNull": [f"${path}", "none"]}, _PATHS),
@@ -74,6 +74,7 @@ _VALUES = st.one_of(
     st.just("$$ROOT.c"),
     st.just("$$REMOVE"),
 )
+_NO_OBJECTS = _VALUES.filter(lambda value: not isinstance(value, dict) or "v" not in value)
 _FILTERS = st.one_of(
     st.builds(lambda path, n: {path: {"$gt": n}}, _PATHS, st.integers(-1, 4)),
     st.builds(lambda path, value: {path: value}, _PATHS, st.sampled_from([1, "x", None, "a"])),
@@ -86,7 +87,7 @@ _PRESENT = st.one_of(
     st.sampled_from([_N, 1, "text", {"$literal": "$n"}]),
     st.builds(lambda path: {"$ifNull": [f"${path}", "none"]}, _PATHS),
 )
-_BELOW = st.builds(lambda name, value: {name: value}, st.sampled_from(["f.g.h", "f.h"]), _PRESENT)
+_BELOW = st.builds(lambda name, value: {name: value}, st.sampled_from(["p.g.h", "p.h"]), _PRESENT)
 _SORTS = st.builds(
     lambda fields, last: {**fields, "_id": last},
     st.dictionaries(
@@ -100,7 +101,7 @@ _ACCUMULATORS = st.one_of(
     st.builds(
         lambda name, value: (f"{name}_", {f"${name}": value}),
         st.sampled_from(["sum", "avg", "min", "max", "first", "last"]),
-        _VALUES.filter(lambda value: not isinstance(value, dict) or "v" not in value),
+        _NO_OBJECTS,
     ),
     st.builds(lambda value: ("set_", {"$addToSet": value}), _PRESENT),
     st.builds(lambda value: ("push_", {"$push": value}), _PRESENT),
@@ -134,7 +135,7 @@ _STAGES = st.one_of(
     .map(lambda spec: [{"$project": _disjoint(spec)}]),
     _BELOW.map(lambda spec: [{"$project": spec}]),
     _BELOW.map(lambda spec: [{"$addFields": spec}]),
-    st.dictionaries(_NAMES, _VALUES, min_size=1, max_size=3)
+    st.dictionaries(_NAMES, _NO_OBJECTS, min_size=1, max_size=3)
     .map(lambda spec: [{"$addFields": spec}]),
     st.dictionaries(_PATHS, st.just(0), min_size=1, max_size=2)
     .map(lambda spec: [{"$project": _disjoint(spec)}]),
