@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from baas.kernel.problems import Malformed
-from documents.expressions.parser import SPECIAL
 from documents.expressions.signatures import SIGNATURES, Named, Positional
+from documents.expressions.special import SPECIAL
 from tests.integration.documents.expressions_table import evaluate
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "15"))  # for each of 120 operators

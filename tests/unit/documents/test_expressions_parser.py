@@ -8,8 +8,9 @@ import pytest
 from baas.kernel.problems import Malformed
 from documents import expressions
 from documents.expressions import ast
-from documents.expressions.parser import MAX_DEPTH, MAX_NODES, SPECIAL
+from documents.expressions.parser import MAX_DEPTH, MAX_NODES
 from documents.expressions.signatures import SIGNATURES
+from documents.expressions.special import SPECIAL
 from documents.expressions.to_sql import _OPERATORS
 from documents.query.rows import Rows
 
