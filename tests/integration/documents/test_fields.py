@@ -271,6 +271,18 @@ def test_places_are_hidden_too(staff: Collection, bob: str, hr: str) -> None:
         assert staff.ids(hr, filter=filter) == ["ann"]
 
 
+def test_nearness_of_a_hidden_vector_finds_nothing(staff: Collection, bob: str, hr: str) -> None:
+    index = {"fields": ["face"], "type": "vector", "dimensions": 2}
+    declared = staff.declare(
+        rules={**RULES, "fields": {"face": "auth.role == 'hr'"}}, indexes=[index]
+    )
+    assert declared.status == 200, declared
+    assert staff.patch("ann", {"face": [1, 0]}).status == 200
+    near = {"field": "face", "vector": [1, 0], "limit": 5}
+    assert items(staff.query(bob, near_vector=near)) == []
+    assert [document["_id"] for document in items(staff.query(hr, near_vector=near))] == ["ann"]
+
+
 def test_other_fields_keep_their_index(staff: Collection) -> None:
     from baas.kernel import db
     from baas.kernel.principals import Principal

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 
+from baas.kernel.problems import Invalid
 from tests.integration.documents.conftest import Collection
 from tests.integration.documents.indexing import index_name, plan
 
@@ -218,6 +220,24 @@ def test_a_geo_index_is_on_one_field_and_not_unique(notes: Collection) -> None:
     ):
         reply = notes.declare(indexes=[index])
         assert (reply.status, reply.json["code"]) == (422, "invalid_index")
+
+
+@pytest.mark.parametrize("error", ["InsufficientPrivilege", "UndefinedFile"])
+def test_without_the_extension_the_index_is_refused_and_queries_go_on(
+    notes: Collection, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    from documents.geo import index
+
+    def execute(*_: object) -> None:
+        raise getattr(psycopg.errors, error)("there is no cube")
+
+    monkeypatch.setattr(index.db, "execute", execute)
+    with pytest.raises(Invalid, match="CREATE EXTENSION cube") as refused:
+        index.require_extension()
+    monkeypatch.undo()
+    assert refused.value.code == "not_supported"
+    notes.create({"_id": "a", "at": point(PARIS)})
+    assert notes.ids(filter=near(PARIS, maxDistance=10)) == ["a"]
 
 
 def test_an_indexed_field_may_hold_anything(notes: Collection) -> None:
