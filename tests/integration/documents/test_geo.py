@@ -249,3 +249,43 @@ def test_an_indexed_field_may_hold_anything(notes: Collection) -> None:
     ]).status == 201  # fmt: skip
     around = {"a.at": {"$near": {"$geometry": point([0, 90]), "$maxDistance": 1000}}}
     assert notes.ids(filter=around) == ["pole"]
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        {"$geoWithin": {"$center": [[1e100, -1e100], 1e100]}},
+        {"$geoWithin": {"$center": [[1e-300, 1e-300], 1e-300]}},
+        {"$geoWithin": {"$centerSphere": [[0, 90], 1e99]}},
+        {"$geoWithin": {"$centerSphere": [[1e-300, 1e-300], 0]}},
+        {"$geoWithin": {"$box": [[-1e100, -1e100], [1e100, 1e100]]}},
+        {"$geoWithin": {"$polygon": [[1e100, 0], [1e100, 1e-100], [-1e100, -1e100]]}},
+        {"$near": [1e100, -1e100], "$minDistance": 1e-300, "$maxDistance": 1e100},
+        {"$near": {"$geometry": point([180, -90]), "$maxDistance": 1e-300}},
+        {"$near": {"$geometry": point([1e-300, 0]), "$minDistance": 1e100}},
+        {"$geoIntersects": {"$geometry": polygon([-180, -90], [180, -90], [0, 90])}},
+        {"$geoIntersects": {"$geometry": polygon([-180, 0], [-60, 0], [60, 0])}},
+        {"$geoIntersects": {"$geometry": {"type": "LineString", "coordinates": [
+            [0, 90], [0, 89.9999999999], [0, 90]]}}},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("indexes", [[], [{"fields": ["at"], "type": "geo"}]])
+def test_extremes_are_answered(
+    notes: Collection, test: dict[str, Any], indexes: list[dict[str, Any]]
+) -> None:
+    notes.declare(indexes=indexes)
+    notes.create([
+        {"at": value} for value in (
+            [1e100, 1e100], [1e-200, 1e-200], [180, 90], [-180, -90], point([180, 0]),
+            point([-180, 0]), point([0, 90]), [1e300, 5], [[0, 0], [1e99, 0]],
+            {"type": "Polygon", "coordinates": [[[0, 0], [120, 0], [-120, 0], [0, 0]]]},
+            {"type": "Polygon", "coordinates": [[[0, 0], [1e-12, 0], [0, 1e-12], [0, 0]]]},
+            {"type": "LineString", "coordinates": [[0, 90], [180, 90]]},
+        )
+    ])  # fmt: skip
+    reply = notes.query(filter={"at": test}, count=True)
+    if reply.status == 400:
+        assert reply.code == "invalid_query"
+    else:
+        assert reply.status == 200, reply
+        assert reply.json["total"] == len(reply.json["items"])
