@@ -75,16 +75,6 @@ _BY_SIGNATURE: Final[tuple[tuple[Signature, str], ...]] = (
         "$dateFromString",
     ),
     (Named(("date",), ("timezone", "iso8601")), "$dateToParts"),
-    (
-        Named(
-            (),
-            (
-                "year", "month", "day", "isoWeekYear", "isoWeek", "isoDayOfWeek",
-                "hour", "minute", "second", "millisecond", "timezone",
-            ),
-        ),
-        "$dateFromParts",
-    ),
     (_SHIFT, "$dateAdd $dateSubtract"),
     (
         Named(("startDate", "endDate", "unit"), ("timezone", "startOfWeek")),

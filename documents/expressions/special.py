@@ -12,6 +12,11 @@ from documents.query import regexes
 if TYPE_CHECKING:
     from documents.expressions.parser import Parser
 
+# A day of $dateFromParts is one or the other; the first part must be there.
+_CALENDAR_DATE: Final = ("year", "month", "day")
+_WEEK_DATE: Final = ("isoWeekYear", "isoWeek", "isoDayOfWeek")
+_CLOCK: Final = ("hour", "minute", "second", "millisecond", "timezone")
+
 
 def _literal(parser: "Parser", argument: Any) -> Node:
     return parser.literal(argument)
@@ -93,6 +98,16 @@ def _sort_array(parser: "Parser", argument: Any) -> Node:
     return ast.SortArray(parser.node(given["input"]), tuple(parsed))  # type: ignore[arg-type]
 
 
+def _date_from_parts(parser: "Parser", argument: Any) -> Node:
+    iso = isinstance(argument, dict) and "isoWeekYear" in argument
+    day = _WEEK_DATE if iso else _CALENDAR_DATE
+    given = parser.fields("$dateFromParts", argument, day[:1], (*day[1:], *_CLOCK))
+    parts = (*_CALENDAR_DATE, *_WEEK_DATE, *_CLOCK)
+    return Call(
+        "$dateFromParts", tuple([parser.node(given[p]) if p in given else None for p in parts])
+    )
+
+
 def _regex(name: str) -> Callable[["Parser", Any], Node]:
     def parse(parser: "Parser", argument: Any) -> Node:
         given = parser.fields(name, argument, ("input", "regex"), ("options",))
@@ -121,5 +136,6 @@ SPECIAL: Final[dict[str, Callable[["Parser", Any], Node]]] = {
     "$filter": _filter,
     "$reduce": _reduce,
     "$sortArray": _sort_array,
+    "$dateFromParts": _date_from_parts,
     **{name: _regex(name) for name in ("$regexMatch", "$regexFind", "$regexFindAll")},
 }
