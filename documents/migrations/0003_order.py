@@ -224,7 +224,7 @@ RETURN (SELECT coalesce(array_agg(hashtextextended(t COLLATE "C", 0)), '{}')
 
 -- documents_reach of 0002, with dates and binary as what they are, values without fields. With
 -- `gaps` an object in an array that has no field of the number that a step is, is a place where the
--- path ends in nothing: as in filters, and not in sorts.
+-- path ends in nothing, and what is no object is none: as in filters, and not in sorts.
 CREATE FUNCTION documents_reach(v jsonb, path text[], gaps boolean) RETURNS SETOF jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -249,7 +249,8 @@ BEGIN
             END IF;
         WHEN 'array' THEN
             numeric_step := step ~ '^(0|[1-9][0-9]{0,8})$';
-            IF numeric_step AND step::int < jsonb_array_length(v) THEN
+            IF numeric_step AND step::int < jsonb_array_length(v) AND NOT (gaps
+                    AND cardinality(path) > 1 AND documents_as_document(v -> step::int) IS NULL) THEN
                 RETURN QUERY SELECT documents_reach(v -> step::int, path[2:], gaps);
             END IF;
             FOR item IN SELECT e FROM jsonb_array_elements(v) AS a(e) LOOP

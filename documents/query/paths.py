@@ -66,7 +66,9 @@ def reach(value: Any, path: Path, start: int = 0, *, gaps: bool = False) -> Iter
 
     An array at the end is one value. A number as a step is a place in an array, and may also name
     a field of the objects there; with `gaps` those that have no such field are MISSING, as they are
-    to filters, without them they do not count, as in sorts. `documents_reach` is the same in SQL.
+    to filters, without them they do not count, as in sorts. What is no object has no fields to lack
+    in an array: with `gaps` it does not count, by its place neither. `documents_reach` is the same
+    in SQL.
     """
     if start == len(path):
         yield value
@@ -78,7 +80,11 @@ def reach(value: Any, path: Path, start: int = 0, *, gaps: bool = False) -> Iter
     elif isinstance(value, list):
         step = path[start]
         numeric = is_index(step)
-        if numeric and int(step) < len(value):
+        if (
+            numeric
+            and int(step) < len(value)
+            and not (gaps and start + 1 < len(path) and as_object(value[int(step)]) is None)
+        ):
             yield from reach(value[int(step)], path, start + 1, gaps=gaps)
         for item in value:
             if is_object(item) and (gaps or step in item or not numeric):

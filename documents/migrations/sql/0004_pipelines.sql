@@ -141,7 +141,7 @@ BEGIN
         RETURN NEXT coalesce(v, 'null');
         RETURN;
     END IF;
-    FOR x IN SELECT documents_reach(v, path) LOOP
+    FOR x IN SELECT documents_reach(v, path, true) LOOP
         RETURN NEXT coalesce(x, 'null');
         IF jsonb_typeof(x) = 'array' THEN
             RETURN QUERY SELECT jsonb_array_elements(x);

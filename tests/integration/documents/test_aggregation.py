@@ -266,6 +266,22 @@ def test_geo_near_sorts_by_distance(notes: Collection) -> None:
     assert refused(notes, {"$match": {"place": {"$near": [0, 0]}}}) == "invalid_query"
 
 
+def test_a_lookup_finds_what_a_filter_with_in_finds(notes: Collection) -> None:
+    # The server's own tests (lookup_equijoin_semantics) have these.
+    others = [
+        {"x": 1}, {"x": [1, 2]}, [{"y": 1}, {"x": 1}], [{"x": None}, {"x": 1}], [{"x": [1, None]}],
+        [1, 2], [{"x": 1}, {"y": 1}], [{"x": [1, 2]}], [{"$date": "2024-05-01T10:00:00.000Z"}],
+    ]  # fmt: skip
+    other = Collection(notes.client, notes.project, "other")
+    other.create([{"_id": str(n), "a": value} for n, value in enumerate(others)])
+    notes.create({"_id": "1"})
+    for path, expected in (("a.0.x", "0123467"), ("a.x", "2346")):
+        lookup = {"from": "other", "localField": "none", "foreignField": path, "as": "found"}
+        [item] = run(notes, {"$lookup": lookup}, {"$project": {"found._id": 1}})
+        assert "".join(sorted(each["_id"] for each in item["found"])) == expected
+        assert "".join(other.ids(filter={path: {"$in": [None]}})) == expected
+
+
 def test_a_lookup_by_an_expression_finds_the_same_with_and_without_an_index(
     notes: Collection,
 ) -> None:

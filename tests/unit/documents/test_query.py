@@ -118,6 +118,22 @@ def test_an_array_sorts_by_its_lowest_or_highest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("list", "expected"),
+    [
+        ([], False),
+        ([1, 2], False),  # what is no document has no field to lack, by its place neither
+        ([{"$date": "2024-05-01T10:00:00.000Z"}], False),
+        ([{"y": 1}], True),
+        ([[{"x": None}]], True),  # the array in that place is gone into
+        ([[5]], False),
+        ([{"x": 1}, {"y": 1}], True),  # `0` is also a name, which these lack
+    ],
+)
+def test_a_missing_field_behind_a_place(list: Any, expected: bool) -> None:
+    assert matches(parse({"a.0.x": None}), {"a": list}) is expected
+
+
+@pytest.mark.parametrize(
     ("spec", "fields"),
     [
         (None, (("_id", 1),)),
