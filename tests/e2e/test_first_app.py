@@ -16,14 +16,19 @@ def commands(page: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "project", "line"),
+    ("page", "project", "answer", "line"),
     [
-        ("README.md", "todo", "new: feed the cat"),
-        ("docs/tutorial/first-app.md", "shared-list", "done: water all plants"),
+        ("README.md", "todo", '"title": "water the plants"', "new: feed the cat"),
+        (
+            "docs/tutorial/first-app.md",
+            "shared-list",
+            '{"_id": "home", "tasks": 1}',
+            "done: water all plants",
+        ),
     ],
 )
 def test_the_commands_of_the_page_work(
-    page: str, project: str, line: str, stack: Stack, tmp_path: Path
+    page: str, project: str, answer: str, line: str, stack: Stack, tmp_path: Path
 ) -> None:
     script = commands(page).replace("http://127.0.0.1:8000", stack.url)
     script = script.replace(".baas/operator.json", str(stack.data_dir / "operator.json"))
@@ -38,4 +43,5 @@ def test_the_commands_of_the_page_work(
     headers = {"Authorization": f"Bearer {stack.token}"}
     diary = httpx.get(f"{stack.url}/v1/projects/{project}/db/diary/docs", headers=headers)
     assert [item["line"] for item in diary.json()["items"]] == [line], done.stdout
+    assert answer in done.stdout
     assert "noted" in done.stdout  # the function's log
