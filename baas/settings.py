@@ -154,6 +154,10 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 EVENT_RETENTION_DAYS = env.integer("BAAS_EVENT_RETENTION_DAYS", 14)
 # What one request may ask of the database; the web process sets it on its connections.
 STATEMENT_TIMEOUT_MS = env.integer("BAAS_STATEMENT_TIMEOUT_MS", 30_000)
+# How many requests of one project may keep a web process's database connections busy for seconds.
+SLOW_REQUESTS_PER_PROJECT = env.integer(
+    "BAAS_SLOW_REQUESTS_PER_PROJECT", max(1, env.integer("BAAS_WEB_THREADS", 32) // 4)
+)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["baas.kernel.http.drf.PrincipalAuthentication"],

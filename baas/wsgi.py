@@ -15,11 +15,12 @@ def _application() -> "WSGIApplication":
     django = get_wsgi_application()  # sets Django up: the rooms can be imported only now
     from django.conf import settings
 
-    from baas.kernel import db
+    from baas.kernel import db, fairness
     from baas.kernel.http.dataplane import DataPlane
     from baas.routes import data_plane
 
     db.limit_statements(settings.STATEMENT_TIMEOUT_MS)
+    fairness.limit(settings.SLOW_REQUESTS_PER_PROJECT)
     return DataPlane(data_plane(), fallback=django)
 
 

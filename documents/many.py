@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 import psycopg
 
-from baas.kernel import db
+from baas.kernel import db, fairness
 from baas.kernel.events import after_commit, event_params
 from baas.kernel.problems import Invalid, TooLarge
 from documents import listing, refusals
@@ -125,7 +125,8 @@ def _locked_ids(selection: Selection) -> Iterator[list[str]]:
     fetch = b"FETCH %d FROM %b" % (BATCH, _CURSOR)
     while True:
         # Never prepared: a cursor of that name is another one the next time.
-        ids = [id for (id,) in db.raw().execute(fetch, prepare=False).fetchall()]
+        with fairness.counted(db.raw()):
+            ids = [id for (id,) in db.raw().execute(fetch, prepare=False).fetchall()]
         if ids:
             yield ids
         if len(ids) < BATCH:

@@ -21,6 +21,8 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, TransactionStatus
 
+from baas.kernel import fairness
+
 Row: TypeAlias = tuple[Any, ...]
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
@@ -72,7 +74,21 @@ class Result:
 
 
 def run(connection: "psycopg.Connection[Row]", query: bytes, values: Values) -> Result:
-    """Run the statement. Raises psycopg's errors, OperationalError for a lost connection."""
+    """Run the statement. Raises psycopg's errors, OperationalError for a lost connection,
+    `fairness.Refused` when the project of the request has enough slow ones."""
+    work = fairness.here()
+    if work is None:
+        return _run(connection, query, values)
+    work.begin(connection)
+    try:
+        return _run(connection, query, values)
+    except psycopg.errors.QueryCanceled as error:
+        raise fairness.refusal(work, error) from error
+    finally:
+        work.end()
+
+
+def _run(connection: "psycopg.Connection[Row]", query: bytes, values: Values) -> Result:
     pgconn = connection.pgconn
     begins = not connection.autocommit and pgconn.transaction_status == TransactionStatus.IDLE
     if values is None or begins:

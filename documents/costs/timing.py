@@ -7,7 +7,7 @@ import psycopg
 from django.conf import settings
 from django.db import transaction
 
-from baas.kernel import db
+from baas.kernel import db, fairness
 from documents.access import Caller
 from documents.costs.hints import Hint
 from documents.costs.limits import limits_of
@@ -31,6 +31,8 @@ def run(caller: Caller, query: Callable[[], T], hint: Hint) -> T:
             found = query()
             _limit(before)
             return found
+    except fairness.Refused:
+        raise
     except psycopg.errors.QueryCanceled as error:
         detail = f"The query took longer than the {timeout_ms} ms that it may."
         raise too_expensive(detail, hint()) from error

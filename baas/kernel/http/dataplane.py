@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
-from baas.kernel import db, idempotency
+from baas.kernel import db, fairness, idempotency
 from baas.kernel.http import door
 from baas.kernel.http.request import MAX_INVOKE, Request, Response
 from baas.kernel.http.routes import Route, Router
@@ -58,6 +58,8 @@ class DataPlane:
             response = _respond(request, match)
         except Exception as error:  # noqa: BLE001 - the door's one handler: every error is answered
             response = door.problem_response(door.as_problem(error), request.request_id)
+        finally:
+            fairness.leave()
         headers = response.headers
         headers.append(("X-Request-Id", request.request_id))
         headers.extend(request.rate_limit_headers)

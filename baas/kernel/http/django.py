@@ -7,7 +7,7 @@ from functools import wraps
 
 from django.http import HttpRequest, HttpResponse
 
-from baas.kernel import idempotency
+from baas.kernel import fairness, idempotency
 from baas.kernel.http import door
 from baas.kernel.http.request import JSON_LIMIT, Request, Response
 from baas.kernel.problems import Forbidden, Malformed, NotFound, Problem
@@ -49,6 +49,8 @@ class RequestMiddleware:
             reply = self._get_response(request)
         except Exception as error:  # noqa: BLE001 - the door's one handler: every error is answered
             reply = to_django(door.problem_response(door.as_problem(error), ours.request_id))
+        finally:
+            fairness.leave()
         reply["X-Request-Id"] = ours.request_id
         if not reply.streaming and reply.status_code != 204:
             reply["Content-Length"] = str(len(reply.content))

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils.module_loading import import_string
 
-from baas.kernel import context, db, ids, metrics
+from baas.kernel import context, db, fairness, ids, metrics
 from baas.kernel.http import rate_limits
 from baas.kernel.http.request import Request, Response
 from baas.kernel.principals import Principal
@@ -64,6 +64,7 @@ def enter_project(request: Request, slug: str) -> None:
     """Set project and principal. Raises NotFound `project_not_found` or Unauthenticated."""
     refuse_nul(request.path)
     request.project = by_slug(slug)
+    fairness.enter(request.project.id)
     try:
         request.principal = _authenticate()(request)
     finally:  # also of callers whose token is refused
@@ -117,6 +118,11 @@ def as_problem(error: Exception) -> Problem:
         return Conflict(
             "Another write got in between: nothing was changed, try again.",
             code="transaction_conflict",
+        )
+    if isinstance(cause, fairness.Refused):
+        return Unavailable(
+            "Too many requests of this project keep the database busy at the same time.",
+            code="project_busy",
         )
     if isinstance(cause, psycopg.errors.QueryCanceled):
         return Unavailable(
