@@ -33,8 +33,7 @@ def parse_group(spec: Any, variables: Collection[str]) -> Group:
 
 
 def parse_sort_by_count(spec: Any, variables: Collection[str]) -> tuple[Group, SortBy]:
-    if not isinstance(spec, str | Mapping) or (isinstance(spec, str) and spec[:1] != "$"):
-        raise invalid("it takes an expression such as $field", "$sortByCount")
+    _check_computed(spec, "$sortByCount")
     by = expressions.parse(spec, variables=frozenset(variables), where="$sortByCount")
     counted = (("count", Accumulator("count", None)),)
     return Group(by, counted), SortBy(sort.parse({"count": -1}))
@@ -44,6 +43,7 @@ def parse_bucket(spec: Any, variables: Collection[str]) -> tuple[Group, SortBy]:
     """A group by the bucket's lower boundary, in the order of the boundaries."""
     where = "$bucket"
     by = _members(spec, where, {"groupBy", "boundaries"}, {"default", "output"})["groupBy"]
+    _check_computed(by, where)
     boundaries = spec["boundaries"]
     if not isinstance(boundaries, list) or not 2 <= len(boundaries) <= MAX_BUCKETS:
         raise invalid(f"boundaries are an array of 2 to {MAX_BUCKETS} constants", where)
@@ -76,12 +76,19 @@ def parse_bucket_auto(spec: Any, variables: Collection[str]) -> BucketAuto:
     where = "$bucketAuto"
     if isinstance(spec, Mapping) and "granularity" in spec:
         raise unsupported("granularity", where)
-    _members(spec, where, {"groupBy", "buckets"}, {"output"})
+    _check_computed(_members(spec, where, {"groupBy", "buckets"}, {"output"})["groupBy"], where)
     buckets = spec["buckets"]
     if isinstance(buckets, bool) or not isinstance(buckets, int) or not 0 < buckets <= MAX_BUCKETS:
         raise invalid(f"buckets is a whole number from 1 to {MAX_BUCKETS}", where)
     by = expressions.parse(spec["groupBy"], variables=frozenset(variables), where=where)
     return BucketAuto(by, buckets, _outputs(spec, variables, where))
+
+
+def _check_computed(value: Any, where: str) -> None:
+    """As in MongoDB these stages take a field or an operator, no constant and no new object."""
+    first = next(iter(value), "") if isinstance(value, Mapping) else value
+    if not isinstance(first, str) or not first.startswith("$"):
+        raise invalid("it takes an expression such as $field", where)
 
 
 def _members(

@@ -76,6 +76,9 @@ INVALID: list[Any] = [
     [{"$sample": 1}],
     [{"$replaceRoot": "$a"}],
     [{"$sortByCount": "a"}],
+    [{"$sortByCount": {"a": "$a"}}],
+    [{"$bucket": {"groupBy": 5, "boundaries": [1, 9]}}],
+    [{"$bucketAuto": {"groupBy": {"a": "$a"}, "buckets": 2}}],
     [{"$geoNear": {"near": [0, 0]}}],
     [{"$limit": 1}, {"$geoNear": {"near": [0, 0], "distanceField": "d"}}],
 ]
