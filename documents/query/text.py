@@ -189,11 +189,6 @@ def score(node: Text, rows: Rows, add: Any) -> sql.Composable:
     )
 
 
-def _doc(fields: Sequence[str], rows: Rows) -> sql.Composable:
-    """What the index is on, unless a field may be hidden: then what is left of the document."""
-    return rows.facing(*[tuple(field.split(".")) for field in fields]).doc
-
-
 def _query(node: Text, language: str, add: Any) -> sql.Composable:
     return sql.SQL("documents_text_query({}, {}, {}, {}::regconfig)").format(
         add(terms, "text[]"),
