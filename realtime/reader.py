@@ -11,13 +11,12 @@ from django.db import connection
 
 from baas.kernel import db, events
 from baas.kernel.events import Position, StoredEvent
-from baas.kernel.events.wake import POLL_S, Waiter
+from baas.kernel.events.wake import POLL_S, SECOND_LOOK_S, Waiter, gather_s
 
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 100  # events; one may be as large as two documents
 _RETRY_S: Final = 0.5
-_BUSY_PAUSE_S: Final = 0.015
 
 # Called in the event loop with the events in commit order, and the position after them.
 Deliver = Callable[[list[StoredEvent], Position], None]
@@ -102,20 +101,19 @@ class LogReader:
 
     def _read_forever(self) -> None:
         position: Position | None = None
+        hinted = False
         while not self._stopping.is_set():
             try:
                 if position is None:
                     self._asked.wait()
                     position = events.head()
-                before = position
-                position = self._read_all(before)
+                position, found = self._read_all(position)
                 if not self._goes_on():
                     position = None
-                elif position != before:
-                    # What comes meanwhile shares the next look: hints may come every 10 ms.
-                    self._stopping.wait(_BUSY_PAUSE_S)
+                elif found:
+                    self._stopping.wait(gather_s(found))
                 else:
-                    self._hint.wait(POLL_S)
+                    hinted = self._hint.wait(SECOND_LOOK_S if hinted else POLL_S)
                     self._hint.clear()
             except db.CONNECTION_ERRORS as error:
                 # Nothing is lost: the position stays, and what comes later is read from there.
@@ -132,18 +130,21 @@ class LogReader:
         # Who asked before that line is in the list; who asks after it sets the flag again.
         return self._stopping.is_set() or bool(self._waiting)
 
-    def _read_all(self, position: Position) -> Position:
+    def _read_all(self, position: Position) -> tuple[Position, int]:
+        """The position after all that there is now, and how many events that was."""
+        found = 0
         while not self._stopping.is_set():
             self._rounds_begun += 1
             round_ = self._rounds_begun
             batch = events.read(position, BATCH)
+            found += len(batch)
             is_last = len(batch) < BATCH
             if batch:
                 position = batch[-1].position
             self._hand_over(batch, position, round_ if is_last else None)
             if is_last:
                 break
-        return position
+        return position, found
 
     def _hand_over(self, batch: list[StoredEvent], to: Position, round_: int | None) -> None:
         done = threading.Event()

@@ -20,7 +20,7 @@ from django.db.backends.signals import connection_created
 from auth.rules import RuleError
 from baas.kernel import db, ids
 from baas.kernel.events import Position, StoredEvent, log
-from baas.kernel.events.wake import POLL_S, Waiter
+from baas.kernel.events.wake import POLL_S, SECOND_LOOK_S, Waiter, gather_s
 from functions.events import housekeeping, ledger, transport
 from functions.events.ledger import Lease, Leased
 from functions.events.matching import Matcher, TriggerSpec, compile_matcher
@@ -40,9 +40,6 @@ HOUSEKEEPING_EVERY_S: Final = 3600.0
 BROKER_PAUSE_S: Final = 1.0
 # With every place taken, the workers' progress is looked at this often.
 FULL_PAUSE_S: Final = 0.025
-# Events that concern no trigger come with other people's load: hints would come every 10 ms, and a
-# look costs more than what it finds. What comes meanwhile is found by the next look.
-BUSY_PAUSE_S: Final = 0.015
 
 
 def run_forever(stop: threading.Event) -> None:
@@ -50,6 +47,7 @@ def run_forever(stop: threading.Event) -> None:
     connection_created.connect(_do_not_wait_for_disks)
     waiter = Waiter()
     dispatcher = Dispatcher()
+    woken = False
     while not stop.is_set():
         try:
             pause_s = dispatcher.cycle()
@@ -60,7 +58,7 @@ def run_forever(stop: threading.Event) -> None:
             stop.wait(pause_s)
             continue
         if pause_s == POLL_S:
-            waiter.wait(pause_s)
+            woken = waiter.wait(SECOND_LOOK_S if woken else POLL_S)
         elif pause_s:
             stop.wait(pause_s)
 
@@ -112,7 +110,7 @@ class Dispatcher:
         if leased or read == READ_BATCH:
             return 0.0
         if read:
-            return BUSY_PAUSE_S
+            return gather_s(read)
         # At a cap there is work that waits for the workers' progress, which wakes nobody.
         cap = min(settings.MAX_IN_FLIGHT, settings.MAX_IN_FLIGHT_PER_PROJECT)
         return FULL_PAUSE_S if ledger.in_flight() > cap * 3 // 4 else POLL_S
