@@ -1,10 +1,7 @@
-"""Names of fields and of variables in a pipeline. Pure."""
+"""Names of fields in a pipeline. Pure."""
 
-import re
 from typing import Final
 
-# As MongoDB's: a letter in lower case first (or one beyond ASCII), since capitals are its own.
-_VARIABLE: Final = re.compile(r"[a-z\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]{0,99}")
 MAX_NAME: Final = 1000
 
 
@@ -14,7 +11,3 @@ def is_plain(name: str) -> bool:
         0 < len(name) <= MAX_NAME and not name.startswith("$") and "." not in name
         and "\0" not in name
     )  # fmt: skip
-
-
-def is_variable(name: str) -> bool:
-    return _VARIABLE.fullmatch(name) is not None and "\0" not in name

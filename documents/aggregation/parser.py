@@ -152,7 +152,7 @@ class _Parser:
         if "pipeline" not in spec and ("let" in spec or "localField" not in spec):
             raise invalid("it takes localField and foreignField, or a pipeline", where)
         given = spec.get("let", {})
-        if not isinstance(given, Mapping) or not all(map(names.is_variable, given)):
+        if not isinstance(given, Mapping) or not all(map(expressions.is_variable, given)):
             raise invalid("let takes an object; a variable begins with a lower case letter", where)
         variables = [
             (name, expressions.parse(value, variables=place.variables, where="$lookup.let"))

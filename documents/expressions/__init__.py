@@ -5,6 +5,7 @@ to_sql(node, Scope(rows))        # jsonb, SQL's NULL is missing
 truth(node, Scope(rows))         # boolean, never NULL
 number(node, Scope(rows))        # numeric, NULL for all that is no number: for sums and averages
 implied(node, Scope(rows))       # conditions in terms of indexes that its truth implies
+is_variable("item")              # whether a variable may have this name
 paths(node)                      # the fields of the root that it reads
 
 Evaluating can fail (a text in `$add`, a division by zero): run the statement within `failures()`,
@@ -16,7 +17,7 @@ rule, write `CASE WHEN rule THEN expression ELSE false END`, because SQL chooses
 from documents.expressions.ast import Node
 from documents.expressions.fields import paths
 from documents.expressions.implications import implied
-from documents.expressions.parser import parse
+from documents.expressions.parser import is_variable, parse
 from documents.expressions.problems import failure, failures
 from documents.expressions.scope import Scope
 from documents.expressions.to_sql import number, to_sql, truth
@@ -27,6 +28,7 @@ __all__ = [
     "failure",
     "failures",
     "implied",
+    "is_variable",
     "number",
     "parse",
     "paths",

@@ -20,6 +20,12 @@ _VARIABLE: Final = re.compile(r"[a-z\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ff
 _SYSTEM: Final = frozenset({ast.ROOT, ast.CURRENT, "NOW"})
 
 
+def is_variable(name: str) -> bool:
+    """Whether it may name one: a letter in lower case first (or one beyond ASCII), as in MongoDB,
+    since capitals are its own."""
+    return _VARIABLE.fullmatch(name) is not None
+
+
 def parse(
     expression: Any, variables: frozenset[str] = frozenset(), where: str = "expression"
 ) -> Node:
@@ -75,7 +81,7 @@ class Parser:
         return argument
 
     def variable_name(self, name: Any) -> str:
-        if not isinstance(name, str) or _VARIABLE.fullmatch(name) is None:
+        if not isinstance(name, str) or not is_variable(name):
             raise self.invalid(f"{str(name)[:60]!r} is no name of a variable, such as 'item'")
         return name
 
