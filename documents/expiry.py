@@ -14,10 +14,9 @@ from psycopg import sql
 
 from baas.kernel import db
 from baas.kernel.events import after_commit, event_params, insert_clause
-from documents import collections, wire
+from documents import collections, dates, wire
 from documents.collections import Collection
 from documents.query import Parameters, parse, to_sql
-from documents.values import canonical_date
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,9 @@ def expire(collection: Collection) -> int:
 def _statement(collection: Collection, now: datetime) -> tuple[sql.Composed, dict[str, object]]:
     assert collection.ttl_field is not None  # noqa: S101 - asked of such collections only
     oldest = now - timedelta(seconds=collection.ttl_seconds)
-    expired = parse({collection.ttl_field: {"$lte": {"$date": canonical_date(oldest.isoformat())}}})
+    expired = parse(
+        {collection.ttl_field: {"$lte": {"$date": dates.canonical(oldest.isoformat())}}}
+    )
     parameters = Parameters()
     # Rows that somebody is writing to are looked at again in a minute.
     statement = sql.SQL(

@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
@@ -15,6 +14,7 @@ import orjson
 
 from baas.kernel.http.request import check_depth, check_nesting
 from baas.kernel.problems import FieldError, Invalid, Malformed
+from documents import dates
 
 SYSTEM_FIELDS: Final = frozenset({"_id", "_createdAt", "_updatedAt", "_version", "_owner"})
 # MongoDB's extended JSON, as far as there is such a value here.
@@ -45,13 +45,9 @@ _MAX_DIGITS: Final = 4000
 _MAX_INTEGER: Final = 10**_MAX_DIGITS
 # A number that may be over these; a hit inside a string only costs time.
 _SUSPECT_NUMBER: Final = re.compile(rb"[0-9.][eE][+-]?[0-9]{2}|[0-9]{1000}")
-_DATE: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)"
-)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 _SUBTYPE: Final = re.compile(r"[0-9a-fA-F]{1,2}")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def loads(text: bytes | str) -> Any:
@@ -201,11 +197,11 @@ def _extended(key: str, value: Any, path: str) -> Any:
     try:
         match key, value:
             case "$date", str():
-                return {"$date": canonical_date(value)}
+                return {"$date": dates.canonical(value)}
             case "$date", dict() if value.keys() == {"$numberLong"}:
-                return {"$date": date_of_milliseconds(_integer(value["$numberLong"]))}
+                return {"$date": dates.of_milliseconds(_integer(value["$numberLong"]))}
             case "$date", int() if not isinstance(value, bool):
-                return {"$date": date_of_milliseconds(value)}
+                return {"$date": dates.of_milliseconds(value)}
             case "$binary", str():
                 return {"$binary": _binary(value, "00")}
             case "$binary", dict() if value.keys() == {"base64", "subType"}:
@@ -249,32 +245,6 @@ def invalid_value(path: str, detail: str) -> Invalid:
         code="invalid_value",
         errors=[FieldError(path, "invalid_value", detail)],
     )
-
-
-def canonical_date(text: str) -> str:
-    """RFC 3339 text as UTC with milliseconds (finer parts are cut). Raises ValueError."""
-    match = _DATE.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no RFC 3339 time")
-    day, clock, fraction, zone = match.groups()
-    millis = ((fraction or "") + "000")[:3]
-    if zone in "Zz":
-        datetime.fromisoformat(f"{day}T{clock}")  # raises for the 30th of February
-        return f"{day}T{clock}.{millis}Z"
-    try:
-        moment = datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"{text!r} is out of range") from error
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis}Z".rjust(24, "0")
-
-
-def date_of_milliseconds(milliseconds: int) -> str:
-    """The text of a time since 1970. Raises ValueError for years before 1 and after 9999."""
-    try:
-        moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError as error:
-        raise ValueError(f"{milliseconds} is out of range") from error
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z".rjust(24, "0")
 
 
 def is_date(value: Any) -> bool:

@@ -16,12 +16,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 from psycopg import sql
 
+from documents import dates
 from documents.query import columns, order, paths
 from documents.query.paths import MISSING
 from documents.query.problems import invalid_query
 from documents.query.rows import Rows
 from documents.query.to_sql import Parameters
-from documents.values import canonical_date
 
 Direction: TypeAlias = Literal[1, -1]
 Key: TypeAlias = tuple[tuple[str, int | Decimal], ...]  # one (text, number) for each sort field
@@ -233,6 +233,6 @@ def _number(text: Any) -> str:
 
 def _time(text: str) -> str:
     try:
-        return canonical_date(text)
+        return dates.canonical(text)
     except ValueError as error:
         raise invalid_query("the cursor belongs to another query", "cursor") from error

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from baas.kernel import ids
 from baas.kernel.problems import FieldError, Invalid
-from documents import checks, values, wire
+from documents import checks, dates, values, wire
 from documents.schemas import Validator
 from documents.transfer.extended_json import from_extended, needs_translation
 
@@ -97,7 +97,7 @@ def _time(document: dict[str, Any], name: str) -> str | None:
     try:
         if not isinstance(given, str):
             raise TypeError(given)  # noqa: TRY301 - one handler for all that is no time
-        text = values.canonical_date(given)
+        text = dates.canonical(given)
         datetime.fromisoformat(text)  # there is no year 0 in a timestamptz
     except (TypeError, ValueError) as error:
         raise _invalid(name, "it is an RFC 3339 time") from error

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from baas.kernel.problems import Malformed
-from documents import values
+from documents import dates, values
 from tests.integration.documents.expressions_table import MISSING, value
 
 
@@ -18,7 +18,7 @@ def database(migrated: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 def day(text: str) -> dict[str, str]:
-    return {"$date": values.canonical_date(text)}
+    return {"$date": dates.canonical(text)}
 
 
 DOC: dict[str, Any] = {

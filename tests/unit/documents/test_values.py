@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baas.kernel.problems import Invalid, Malformed
-from documents import values
+from documents import dates, values
 
 NUMBERS = st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=6)
 JSON = st.recursive(
@@ -104,7 +104,7 @@ def test_plain_text_needs_no_change(value: Any) -> None:
     ],
 )
 def test_dates_have_one_form(text: str, canonical: str) -> None:
-    assert values.canonical_date(text) == canonical
+    assert dates.canonical(text) == canonical
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_dates_have_one_form(text: str, canonical: str) -> None:
 )  # fmt: skip
 def test_other_texts_are_no_dates(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any message
-        values.canonical_date(text)
+        dates.canonical(text)
 
 
 @pytest.mark.parametrize(
