@@ -53,7 +53,10 @@ def test_binary_bodies_come_as_base64(bound: Functions) -> None:
 
 def test_literal_paths_win_and_methods_are_told_apart(bound: Functions) -> None:
     assert call(bound, "POST", "/orders/new").json["params"] == {}
-    reply = call(bound, "GET", "/orders/new")
+    # A literal path hides no other one from methods that it does not take.
+    assert call(bound, "GET", "/orders/new").json["params"] == {"id": "new"}
+    bound.trigger("only", "f", {"type": "http", "path": "/only", "methods": ["post"]})
+    reply = call(bound, "GET", "/only")
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
     assert call(bound, "GET", "/orders/7/items").code == "http_route_not_found"
 
