@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,11 @@ from baas.embedded.errors import StackError
 DATABASE = "baas"
 ROLE = "baas"
 _OLDEST = 16
+# What one connection may allocate: beyond it its statement fails, and not the machine. (Statements
+# of end users can make large values; `work_mem` bounds sorts and hashes only.)
+_MEMORY_KIB = 1024 * 1024
+# Sets the limit and becomes the server; where the limit is lower already it stays.
+_LIMITED = ("/bin/sh", "-c", 'ulimit -d "$0" 2>/dev/null; exec "$@"', str(_MEMORY_KIB))
 _PORT = 5432  # only names the socket file: nothing listens on TCP
 
 # For a machine with two cores and a few gigabytes that also runs everything else.
@@ -26,6 +32,8 @@ _SETTINGS = {
     "effective_cache_size": "1GB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
+    # What one statement may write aside.
+    "temp_file_limit": "4GB",
     "max_wal_size": "1GB",
     "wal_compression": "on",
     "random_page_cost": "1.1",
@@ -98,6 +106,7 @@ class Postgres:
         """The server in the foreground. SIGINT ends it fast, SIGQUIT at once with recovery due."""
         settings = {**self._settings, "unix_socket_directories": str(self.socket_dir)}
         return [
+            *(_LIMITED if sys.platform == "linux" else ()),
             str(self._programs / "postgres"),
             *("-D", str(self.directory), "-p", str(_PORT)),
             *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
@@ -105,7 +114,14 @@ class Postgres:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C", "TZ": "UTC"}
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C",
+            "TZ": "UTC",
+            # glibc would come to keep the largest blocks of an idle connection for its next use.
+            "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+            "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
+        }
 
     def prepare(self) -> None:
         """Make the cluster when it is new; clear what a killed server left. Raises StackError."""

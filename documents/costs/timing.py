@@ -17,7 +17,9 @@ T = TypeVar("T")
 
 
 def run(caller: Caller, query: Callable[[], T], hint: Hint) -> T:
-    """What the query gives. Raises Malformed `query_too_expensive` when it takes too long.
+    """What the query gives.
+
+    Raises Malformed `query_too_expensive` when it takes too long, or too much memory.
 
     Costs a round trip only where the project's limit is not the installation's, which every
     connection has from the beginning.
@@ -33,6 +35,8 @@ def run(caller: Caller, query: Callable[[], T], hint: Hint) -> T:
             return found
     except fairness.Refused:
         raise
+    except (psycopg.errors.OutOfMemory, psycopg.errors.ConfigurationLimitExceeded) as error:
+        raise too_expensive("The query needs more memory than it may.", hint()) from error
     except psycopg.errors.QueryCanceled as error:
         detail = f"The query took longer than the {timeout_ms} ms that it may."
         raise too_expensive(detail, hint()) from error

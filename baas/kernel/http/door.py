@@ -136,6 +136,11 @@ def as_problem(error: Exception) -> Problem:
             code="disk_full",
             retry_after_s=30,
         )
+    if isinstance(cause, psycopg.errors.OutOfMemory | psycopg.errors.ConfigurationLimitExceeded):
+        return Unavailable(
+            "The request needs more memory than the database may use for one statement.",
+            code="statement_too_large",
+        )
     if isinstance(cause, psycopg.errors.TooManyConnections | psycopg.OperationalError):
         connection.close()
         logger.warning("the database is out of reach: %s", error)

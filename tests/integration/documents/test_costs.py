@@ -139,3 +139,19 @@ def test_a_limit_is_a_positive_whole_number(limited: Collection, value: Any) -> 
         token=limited.project.secret_key,
     )
     assert reply.status == 422
+
+
+def test_what_takes_too_much_memory_is_refused_and_the_connection_goes_on(
+    notes: Collection,
+) -> None:
+    assert notes.create({"_id": "a"}).status == 201
+    double = {"$concat": ["$$value", "$$value"]}
+    long = {"$reduce": {"input": {"$range": [0, 18]}, "initialValue": "x" * 60, "in": double}}
+    wide = {"$size": {"$let": {"vars": {"x": long}, "in": ["$$x"] * 14}}}
+    pipeline = [{"$project": {"n": {"$add": [wide] * 20}}}]
+    refused = notes.client.post(
+        f"{notes.path}/aggregate", {"pipeline": pipeline}, token=notes.project.secret_key
+    )
+    assert (refused.status, refused.code) == (400, "query_too_expensive")
+    assert "memory" in refused.json["detail"]
+    assert notes.get("a").status == 200
