@@ -73,7 +73,7 @@ def scalar_constraint_name(index: str) -> str:
 def has_arrays(name: sql.Identifier, fields: Iterable[str]) -> bool:
     """Whether any document has an array on the way of one of the paths."""
     row = db.fetch_one(
-        sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE NOT {})").format(
+        sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE NOT ({}))").format(
             name, columns.without_arrays(fields)
         ),
         (),

@@ -9,6 +9,33 @@ from tests.integration.documents.conftest import Collection
 from tests.integration.documents.indexing import index_name, plan, shown, stored
 
 
+@pytest.mark.parametrize(
+    ("fields", "array"),
+    [
+        (["a"], {"a": [0, 1]}),
+        (["a.b"], {"a": [{"b": 1}]}),
+        (["a.b"], {"a": {"b": [0, 1]}}),
+        (["c", "a"], {"a": [0, 1]}),
+        (["a", "c"], {"a": [0, 1]}),
+        (["a.b", "a"], {"a": [{"b": 1}, 1]}),
+    ],
+)
+def test_arrays_that_are_there_before_the_index_are_found_as_without_it(
+    notes: Collection, fields: list[str], array: Any
+) -> None:
+    notes.create([{"_id": "1", **array}, {"_id": "2", "a": 1}, {"_id": "3", "a": {"b": 1}}])
+    queries: list[dict[str, Any]] = [
+        {"filter": each} for each in ({"a": 1}, {"a.b": 1}, {"a": {"$ne": 1}}, {"a.b": {"$lt": 1}})
+    ]
+    queries += [{"sort": [each]} for each in ("a", "-a", "a.b", "-a.b")]
+    without = [notes.ids(**query) for query in queries]
+    assert "1" in without[0] + without[1]
+    notes.declare(indexes=[{"fields": fields}])
+    assert [notes.ids(**query) for query in queries] == without
+    unique = notes.declare(indexes=[{"fields": fields, "unique": True}])
+    assert (unique.status, unique.code) == (422, "index_not_possible")
+
+
 def test_many_documents_may_lack_the_field_of_a_sparse_unique_index(notes: Collection) -> None:
     notes.declare(indexes=[{"fields": ["email"], "unique": True, "sparse": True}])
     assert notes.create([{"_id": "1"}, {"_id": "2"}, {"_id": "3", "email": "a"}]).status == 201
