@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from auth.rules import DOCUMENT_ROOTS, RuleError, compile_rule, document_bindings
 from baas.kernel.problems import FieldError, Invalid, Problem
-from documents import fields
+from documents import field_rules
 from documents.collections import ACTIONS, Action
 from documents.configuration import Declaration
 from documents.indexes.declaration import parse_indexes
@@ -28,7 +28,7 @@ def parse(body: dict[str, Any]) -> Declaration:
     ttl_field, ttl_seconds = _ttl(body)
     return Declaration(
         rules=_rules(body.get("rules") or {}),
-        fields=fields.parse(body.get("rules") or {}),
+        fields=field_rules.parse(body.get("rules") or {}),
         schema=schema,
         indexes=parse_indexes(body.get("indexes") or []),
         ttl_field=ttl_field,

@@ -15,7 +15,7 @@ from baas.kernel.http.request import (
 )
 from baas.kernel.http.routes import Route
 from baas.kernel.problems import Malformed, PreconditionFailed
-from documents import listing, nearest, openapi, service, updates, values, wire
+from documents import listing, near_vector, openapi, service, updates, values, wire
 from documents.api.request import (
     COLLECTION,
     DOC,
@@ -138,9 +138,9 @@ def delete(request: Request) -> Response:
 def query(request: Request) -> Response:
     body = json_object(request)
     if "near_vector" in body:
-        wanted = nearest.parse_nearest(body)
-        found = nearest.run(caller_of(request), collection_of(request), wanted)
-        return Response(200, nearest.reply(found, wanted.project))
+        wanted = near_vector.parse_nearest(body)
+        found = near_vector.run(caller_of(request), collection_of(request), wanted)
+        return Response(200, near_vector.reply(found, wanted.project))
     return _list(request, listing.parse_query(body))
 
 
