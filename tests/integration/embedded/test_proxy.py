@@ -356,3 +356,37 @@ def test_a_chunked_upload_goes_on_with_its_length_or_not_at_all(front: Front, ca
         time.sleep(0.2)
     time.sleep(0.3)
     assert len(web.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "is_streamed"),
+    [
+        ("POST /v1/projects/p/db/notes/aggregate", False),
+        ("PUT /v1/projects/p/db/notes/docs/a", False),
+        ("POST /v1/projects/p/auth/sign-in", False),
+        ("POST /nowhere", False),
+        ("PUT /v1/projects/p/storage/b/objects/a", True),
+        ("PATCH /v1/projects/p/uploads/1", True),
+        ("POST /v1/projects/p/db/import", True),
+    ],
+)
+def test_who_sends_slowly_reaches_the_server_with_uploads_only(
+    front: Front, start: str, is_streamed: bool
+) -> None:
+    begun = threading.Event()
+    web = front.upstream("web")
+    process = web.process_request
+
+    def noticed(*given: Any) -> None:
+        begun.set()
+        process(*given)
+
+    web.process_request = noticed  # type: ignore[method-assign]
+    front.start()
+    url = httpx.URL(front.url)
+    with socket.create_connection((url.host, url.port or 80)) as slow:
+        slow.sendall(f"{start} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1".encode())
+        assert begun.wait(10 if is_streamed else 0.5) == is_streamed
+        slow.sendall(b"2")
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert [each["length"] for each in web.seen] == [2]
