@@ -21,6 +21,7 @@ from pathlib import Path
 
 from bench.report import Row, heading, ms, table
 from functions.host.interpreter import base_python
+from functions.host.nodejs import find
 from functions.runner import HostUnreachableError, Runner
 from functions.runtypes import RunSpec
 
@@ -30,6 +31,10 @@ _SPACED_CALLS = 200
 _SPACE_S = 0.005
 _RARE_CALLS = 50
 _RARE_S = 0.1  # between calls, as when functions are called now and then
+_SOURCES = {
+    "python3": ("main.py", "def handler(event, context): return event", "#"),
+    "nodejs": ("index.js", "exports.main = async (event) => event;", "//"),
+}
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -67,14 +72,15 @@ def _wait(runner: Runner) -> None:
     raise RuntimeError("the function host did not become ready")
 
 
-def _package(number: int) -> bytes:
+def _package(number: int, runtime: str = "python3") -> bytes:
+    file, source, comment = _SOURCES[runtime]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("main.py", f"def handler(event, context): return event  # {number}\n")
+        archive.writestr(file, f"{source} {comment} {number}\n")
     return buffer.getvalue()
 
 
-def _spec(package: bytes, isolation: str = "persist") -> RunSpec:
+def _spec(package: bytes, isolation: str = "persist", runtime: str = "python3") -> RunSpec:
     return RunSpec(
         invocation_id="bench",
         project="bench",
@@ -84,6 +90,8 @@ def _spec(package: bytes, isolation: str = "persist") -> RunSpec:
         digest=hashlib.sha256(package).hexdigest(),
         event=b'{"n":1}',
         isolation=isolation,
+        runtime=runtime,
+        handler="index.main" if runtime == "nodejs" else "main.handler",
     )
 
 
@@ -108,13 +116,35 @@ def _run(runner: Runner, spec: RunSpec, package: bytes) -> None:
         raise RuntimeError(f"the function failed: {result}")
 
 
-def _cold(runner: Runner, first: int, count: int, pause_s: float) -> list[float]:
-    packages = [_package(number) for number in range(first, first + count)]
-    specs = [_spec(package) for package in packages]
+def _cold(
+    runner: Runner, first: int, count: int, pause_s: float, runtime: str = "python3"
+) -> list[float]:
+    packages = [_package(number, runtime) for number in range(first, first + count)]
+    specs = [_spec(package, runtime=runtime) for package in packages]
     # The package is there already: sending and unpacking it is part of a deploy, not of a start.
     for spec, package in zip(specs, packages, strict=True):
         runner.inspect(spec, package)
     return _times_ms(count, lambda n: _run(runner, specs[n], packages[n]), pause_s)
+
+
+def _node_rows(runner: Runner, echo: list[float]) -> list[Row]:
+    """The same with Node; nothing where there is none."""
+    node = find()
+    if node is None or not runner.status()["runtimes"].get("nodejs"):
+        return []
+    command = [node.path, "-e", "0"]
+    bare = _times_ms(_RARE_CALLS, lambda n: subprocess.run(command, check=True) and None)
+    cold = _cold(runner, 2 * _COLD_CALLS, _RARE_CALLS, 4 * _RARE_S, "nodejs")
+    package = _package(-1, "nodejs")
+    spec = _spec(package, runtime="nodejs")
+    _run(runner, spec, package)
+    warm = _times_ms(_WARM_CALLS, lambda _: _run(runner, spec, package))
+    spaced = _times_ms(_SPACED_CALLS, lambda _: _run(runner, spec, package), _SPACE_S)
+    return [
+        _row("invoke Node, cold, 400 ms apart", cold, bare, "`node -e 0`"),
+        _row("invoke Node, warm, back to back", warm, echo, "JSON echo over a socketpair"),
+        _row("invoke Node, warm, 5 ms apart", spaced, echo, "JSON echo over a socketpair"),
+    ]
 
 
 def _bare_python() -> list[float]:
@@ -165,13 +195,15 @@ def measure() -> list[Row]:
         spaced = _times_ms(_SPACED_CALLS, lambda _: _run(runner, spec, package), _SPACE_S)
         _run(runner, fresh, package)
         per_call = _times_ms(_RARE_CALLS, lambda _: _run(runner, fresh, package), _RARE_S)
-    echo = _echo()
+        echo = _echo()
+        node_rows = _node_rows(runner, echo)
     return [
         _row("invoke, cold, back to back", cold, bare, "`python -c pass`"),
         _row("invoke, cold, 100 ms apart", rare, bare, "`python -c pass`"),
         _row("invoke, warm, back to back", warm, echo, "JSON echo over a socketpair"),
         _row("invoke, warm, 5 ms apart", spaced, echo, "JSON echo over a socketpair"),
         _row("invoke, fresh sandbox per call, 100 ms apart", per_call, bare, "`python -c pass`"),
+        *node_rows,
     ]
 
 

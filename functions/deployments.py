@@ -13,6 +13,7 @@ from baas.kernel.events.event import rfc3339
 from baas.kernel.problems import Conflict, FieldError, Invalid, NotFound, Unavailable
 from functions import hosting, packages, vault
 from functions.models import Alias, Function, Trigger, Version
+from functions.runner import HostUnreachableError
 from functions.runtypes import InspectResult, RunSpec
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -22,6 +23,7 @@ LIVE: Final = "live"
 PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # What is asked for → what is installed. The host runs the interpreter that we run.
 RUNTIMES: Final = {"python3": PYTHON, PYTHON: PYTHON}
+_HANDLERS: Final = {"nodejs": "index.main"}  # where deployments name none; else main.handler
 MAX_BUILD_LOG: Final = 64 * 1024
 
 
@@ -77,10 +79,30 @@ def _require_name(name: str, pattern: re.Pattern[str], where: str, wanted: str) 
         )
 
 
+def usual_handler(runtime: str) -> str:
+    """The handler of a deployment that names none."""
+    return _HANDLERS.get(runtime.rstrip("0123456789"), "main.handler")
+
+
+def _installed(runtime: str) -> dict[str, str]:
+    """What is asked for → what is installed; the host is asked for all that is not Python."""
+    if runtime in RUNTIMES:
+        return RUNTIMES
+    try:
+        found = hosting.runner().status().get("runtimes", {})
+    except HostUnreachableError as error:
+        raise Unavailable(
+            f"The function host, which knows the runtimes, does not answer: {error}",
+            code="function_host_unavailable",
+        ) from error
+    return {**found, **RUNTIMES}
+
+
 def _exact_runtime(runtime: str) -> str:
-    exact = RUNTIMES.get(runtime)
+    installed = _installed(runtime)
+    exact = installed.get(runtime)
     if exact is None:
-        available = sorted(set(RUNTIMES))
+        available = sorted(set(installed))
         raise Invalid(
             f"The runtime {runtime[:40]!r} is not available here. There are: "
             + ", ".join(available)

@@ -19,4 +19,4 @@ def check() -> dict[str, Any]:
     status = runner().status()
     if not status.get("ready"):
         raise RuntimeError(str(status.get("problem") or "the host's self-test failed"))
-    return {"tier": status.get("tier"), "layers": status.get("layers")}
+    return {name: status.get(name) for name in ("tier", "layers", "runtimes")}

@@ -54,7 +54,11 @@ class FunctionRules(StrictSerializer):
 
 class NewVersion(StrictSerializer):
     runtime = serializers.CharField(default="python3")
-    handler = serializers.CharField(default="main.handler", max_length=200)
+    handler = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="main.handler, or index.main for Node, unless given.",
+    )
     signature = serializers.ChoiceField(SIGNATURES, default="event")
     timeout_s = Number(default=10.0, min_value=0.1, max_value=900)
     memory_mb = serializers.IntegerField(default=128, min_value=32, max_value=4096)

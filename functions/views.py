@@ -103,7 +103,7 @@ def _deployment(wanted: dict[str, Any], package: Any) -> Deployment:
     return Deployment(
         package=package,
         runtime=wanted["runtime"],
-        handler=wanted["handler"],
+        handler=wanted.get("handler") or deployments.usual_handler(wanted["runtime"]),
         signature=wanted["signature"],
         timeout_s=wanted["timeout_s"],
         memory_mb=wanted["memory_mb"],

@@ -160,10 +160,19 @@ class Bridge:
     def _on_readable(self) -> None:
         if self._spec is None:
             self._loop.remove_reader(self._socket.fileno())
-            self._on_fault("an API request outside of an invocation")
+            if not self._is_at_end():  # else it is dying: its exit status tells why
+                self._on_fault("an API request outside of an invocation")
             return
         self._loop.remove_reader(self._socket.fileno())
         self._task = self._loop.create_task(self._serve(self._spec))
+
+    def _is_at_end(self) -> bool:
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     async def _serve(self, spec: RunSpec) -> None:
         """Answer one request after the other until the invocation ends or the channel closes."""

@@ -15,8 +15,15 @@ from typing import Any, Final
 
 from functions.host.bridge import Api, Bridge
 from functions.host.cgroups import Group
-from functions.host.freezer import CgroupFreezer, FreezeError, Freezer, SignalFreezer
-from functions.host.output import LineSplitter, Redactor, Transcript
+from functions.host.freezer import (
+    CgroupFreezer,
+    FreezeError,
+    Freezer,
+    SignalFreezer,
+    descendants,
+)
+from functions.host.kinds import Kind
+from functions.host.output import HeapAbort, LineSplitter, Redactor, Transcript
 from functions.host.zygotes import Exit, StartError, Zygote
 from functions.runtypes import LogItem, Outcome, RunError, RunResult, RunSpec
 from functions.sandbox.frames import Frame, FrameError, FrameReader, encode
@@ -30,6 +37,9 @@ _HEADER_CAP: Final = 64 << 10
 _MESSAGE_CAP: Final = 4096
 _PIPE_READ: Final = 65_536
 _FLOOD_PAUSE_S: Final = 0.005  # how long a pipe is left alone once its log is full
+_SHELL_SIGNALS: Final = 128
+_LAST_SIGNAL: Final = 64
+_ABORTS: Final = (signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGSEGV)
 _REPLY_OUTCOMES: Final[dict[str, Outcome]] = {
     "ok": "ok",
     "error": "error",
@@ -64,9 +74,10 @@ class LoadError(Exception):
 class Instance:
     """A sandbox: prepared for any function, then loaded with one. One call at a time."""
 
-    def __init__(self, slot: Slot, api: Api) -> None:
+    def __init__(self, slot: Slot, kind: Kind, api: Api) -> None:
         self._loop = asyncio.get_running_loop()
         self.slot = slot
+        self.kind = kind
         self.zygote: Zygote | None = None
         self._spec: RunSpec | None = None
         self.calls = 0
@@ -86,6 +97,8 @@ class Instance:
         self._reader = FrameReader(_HEADER_CAP, RESULT_CAP)
         self._reply: asyncio.Future[Frame] | None = None
         self._pipes: dict[int, LineSplitter] = {}
+        self._heap_abort = HeapAbort()
+        self._stderr = -1
         self._redactor = Redactor(())
         self._transcript = Transcript(self._redactor)
         self._freezer: Freezer | None = None
@@ -163,6 +176,7 @@ class Instance:
             self._reply = self._loop.create_future()  # `prepared` may come before the pidfd
             self._pidfd = await zygote.start(
                 self.slot.number,
+                kind=self.kind,
                 uid=self.slot.uid,
                 descriptors=[*inside, *entrances],
                 on_exit=self._on_exit,
@@ -195,6 +209,7 @@ class Instance:
             os.set_blocking(descriptor, False)
             self._pipes[descriptor] = splitter
             self._loop.add_reader(descriptor, self._on_pipe, descriptor)
+        self._stderr = pipes[-1]
 
     async def _import(self, spec: RunSpec, code: str, limits: Limits) -> Frame | None:
         assignment = {"type": "assign", "code": code, "limits": asdict(limits)}
@@ -360,9 +375,18 @@ class Instance:
         if how.is_ours:
             text = "The function host ended the sandbox; the function may have run."
             return "unavailable", RunError(type="ConnectionLost", message=text)
-        status = how.status
+        status = self._status(how)
+        if -status in _ABORTS and self._heap_abort.was_seen:
+            text = f"The function used more than its {self.spec.memory_mb} MiB allow for its heap."
+            return "out_of_memory", RunError(type="OutOfMemory", message=text)
         end = _signal_text(-status) if status < 0 else f"exited with status {status}"
         return "crashed", RunError(type="Crashed", message=f"The function {end}.")
+
+    def _status(self, how: Exit) -> int:
+        """Exit code, or minus the signal's number; the keeper of a Node tells it as shells do."""
+        beyond = how.status - _SHELL_SIGNALS
+        is_signal = self.kind.runtime == "nodejs" and 0 < beyond <= _LAST_SIGNAL
+        return -beyond if is_signal else how.status
 
     # --- rest ----------------------------------------------------------------------------------
 
@@ -386,8 +410,13 @@ class Instance:
     def _measure_memory(self) -> int:
         """The peak of this call; after the end of the sandbox, what was measured then."""
         if not self.gone.done():
-            self.peak_mb = self.slot.group.peak_memory_mb() or _peak_rss_mb(self.pid)
+            self.peak_mb = self.slot.group.peak_memory_mb() or self._peak_rss_mb()
         return self.peak_mb
+
+    def _peak_rss_mb(self) -> int:
+        """Of Node: of all its processes, since the first of them only keeps the sandbox."""
+        pids = descendants(self.pid) if self.kind.runtime == "nodejs" else [self.pid]
+        return sum(map(_peak_rss_mb, pids))
 
     # --- output --------------------------------------------------------------------------------
 
@@ -410,6 +439,8 @@ class Instance:
         except BlockingIOError:
             return -1
         self._pipes[descriptor].feed(data, self._transcript)
+        if descriptor == self._stderr and self.kind.runtime == "nodejs":
+            self._heap_abort.feed(data)
         return len(data)
 
     def _drain(self) -> None:

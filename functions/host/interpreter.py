@@ -27,7 +27,7 @@ for line in open("/proc/self/maps"):
 """
 _PT_INTERP = 3
 _SYSTEM_LINKS = ("/lib", "/lib64", "/lib32", "/libx32")
-_ALSO = ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8")
+ALSO = ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8")
 
 
 class UnsafeLayoutError(Exception):
@@ -44,7 +44,8 @@ class Interpreter:
     links: tuple[tuple[str, str], ...]
 
 
-def _is_beneath(path: str, directory: str) -> bool:
+def is_beneath(path: str, directory: str) -> bool:
+    """Whether a path is a directory or lies in it."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
@@ -98,17 +99,18 @@ def _library_places(libraries: set[str], standard: set[str]) -> set[str]:
     """Directories of system libraries; single files where a prefix keeps its own."""
     places = set()
     for library in libraries:
-        if any(_is_beneath(library, directory) for directory in standard):
+        if any(is_beneath(library, directory) for directory in standard):
             continue
-        own = sys.base_prefix not in ("/usr", "/") and _is_beneath(library, sys.base_prefix)
+        own = sys.base_prefix not in ("/usr", "/") and is_beneath(library, sys.base_prefix)
         places.add(library if own else os.path.dirname(library))
     return places
 
 
-def _without_nested(paths: set[str]) -> tuple[str, ...]:
+def without_nested(paths: set[str]) -> tuple[str, ...]:
+    """The paths but for those that lie beneath another of them."""
     kept: list[str] = []
     for path in sorted(paths):
-        if not any(_is_beneath(path, other) for other in kept):
+        if not any(is_beneath(path, other) for other in kept):
             kept.append(path)
     return tuple(kept)
 
@@ -126,7 +128,17 @@ def _package_directories(shown: tuple[str, ...]) -> tuple[str, ...]:
 def _links(python: str, shown: tuple[str, ...]) -> list[tuple[str, str]]:
     links = [(path, os.readlink(path)) for path in _SYSTEM_LINKS if os.path.islink(path)]
     links += _loader_link(python)
-    return [link for link in links if not any(_is_beneath(link[0], path) for path in shown)]
+    return [link for link in links if not any(is_beneath(link[0], path) for path in shown)]
+
+
+def require_apart(shown: tuple[str, ...], secret_places: list[Path]) -> None:
+    """Raise UnsafeLayoutError when one of the secret places would be shown."""
+    for place in secret_places:
+        for path in shown:
+            if is_beneath(str(place), path) or is_beneath(path, str(place)):
+                raise UnsafeLayoutError(
+                    f"{place} and {path}, which functions must see, lie inside each other: move one"
+                )
 
 
 def examine(secret_places: list[Path]) -> Interpreter:
@@ -137,14 +149,9 @@ def examine(secret_places: list[Path]) -> Interpreter:
     python = base_python()
     standard = _standard_library()
     shown = {python, *standard, *_library_places(_libraries(python), standard)}
-    shown.update(path for path in _ALSO if os.path.exists(path))
-    read_only = _without_nested(shown)
-    for place in secret_places:
-        for path in read_only:
-            if _is_beneath(str(place), path) or _is_beneath(path, str(place)):
-                raise UnsafeLayoutError(
-                    f"{place} and {path}, which functions must see, lie inside each other: move one"
-                )
+    shown.update(path for path in ALSO if os.path.exists(path))
+    read_only = without_nested(shown)
+    require_apart(read_only, secret_places)
     return Interpreter(
         python=python,
         read_only=read_only,

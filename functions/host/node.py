@@ -16,9 +16,13 @@ from typing import Any, Final
 from functions.host.bridge import Api
 from functions.host.cgroups import CgroupMode, Group, NoGroup, Tree, open_tree
 from functions.host.codestore import CodeStore
+from functions.host.freezer import descendants
 from functions.host.instance import Instance, LoadError, Slot
 from functions.host.interpreter import Interpreter, UnsafeLayoutError, examine
+from functions.host.kinds import PYTHON, Kind, node_kind
+from functions.host.nodejs import NodeProgram, find
 from functions.host.options import Options
+from functions.host.programs import Programs, python_only, with_node
 from functions.host.zygotes import IsolationError, Zygote, spawn
 from functions.runtypes import RunSpec
 from functions.sandbox import mounts, selftest, syscalls
@@ -30,6 +34,7 @@ log = logging.getLogger("functions.host.node")
 _ZYGOTE_FORKS: Final = 10_000  # forks share one memory layout and hash seed
 _ZYGOTE_AGE_S: Final = 3600.0
 _SELFTEST: Final = "selftest"
+_NODE_MODULE: Final = Path(selftest.__file__).parent / "node" / "selftest.js"
 
 
 @dataclass(kw_only=True)
@@ -44,6 +49,15 @@ class Report:
     freezer: str = ""
     landlock_abi: int = 0
     layers: list[str] = field(default_factory=list)
+    runtimes: dict[str, str] = field(default_factory=dict)  # asked for → installed
+    node_problem: str = ""  # why there is no Node, when there is none
+
+    def can_run_node(self, wanted: str) -> bool:
+        """Whether a function deployed for this Node (nodejs22) runs: later ones are compatible."""
+        installed = self.runtimes.get("nodejs", "").removeprefix("nodejs")
+        least = wanted.removeprefix("nodejs") or "0"
+        is_node = wanted.startswith("nodejs") and least.isdecimal() and len(least) < 5
+        return bool(installed) and is_node and int(least) <= int(installed)
 
 
 class Node:
@@ -57,6 +71,7 @@ class Node:
         self._api = api
         self._tree: Tree | None = None
         self._interpreter: Interpreter
+        self._programs: Programs
         self._mode: Mode = "user"
         self._zygote: Zygote | None = None
         self._retired: list[Zygote] = []
@@ -88,7 +103,17 @@ class Node:
             secret_places.append(Path(sys.prefix).resolve())
         self._interpreter = await asyncio.to_thread(examine, secret_places)
         self._stage.mkdir(mode=0o755, exist_ok=True)
-        await self._choose_mode()
+        self._programs = python_only(self._interpreter)
+        program = await asyncio.to_thread(self._find_node, secret_places)
+        try:
+            await self._choose_mode()
+        except IsolationError as error:
+            if program is None:
+                raise
+            log.warning("a root with Node in it cannot be made, trying without: %s", error)
+            self.report.node_problem, program = str(error), None
+            self._programs = python_only(self._interpreter)
+            await self._choose_mode()
         if self._options.cgroups:
             found = open_tree()
             self.report.cgroups, self._tree, self.report.cgroups_problem = found
@@ -97,7 +122,33 @@ class Node:
         frozen_by_cgroup = self._tree is not None and self._tree.freezer is not None
         self.report.freezer = "cgroup" if frozen_by_cgroup else "sigstop"
         self.report.layers = self._layers()
-        await self._test()
+        await self._test(PYTHON)
+        self.report.runtimes["python3"] = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        if program is not None:
+            await self._try_node(program)
+
+    def _find_node(self, secret_places: list[Path]) -> NodeProgram | None:
+        """Look for Node and plan with it when it is there; it is never in the way of Python."""
+        program = find() if self._options.node else None
+        if program is None:
+            problem = "Node is not installed." if self._options.node else "Node is switched off."
+            self.report.node_problem = problem
+            return None
+        try:
+            self._programs = with_node(self._interpreter, program, secret_places)
+        except UnsafeLayoutError as error:
+            self.report.node_problem = str(error)
+            return None
+        return program
+
+    async def _try_node(self, program: NodeProgram) -> None:
+        try:
+            await self._test(node_kind(128))
+        except (IsolationError, LoadError, OSError) as error:
+            self.report.node_problem = str(error)
+            log.warning("%s cannot be used for functions: %s", program.path, error)
+            return
+        self.report.runtimes["nodejs"] = self.report.runtimes[program.name] = program.name
 
     async def _choose_mode(self) -> None:
         """Root first, since it gives every sandbox a uid of its own; else user namespaces."""
@@ -141,7 +192,7 @@ class Node:
         if self._is_closing:
             raise IsolationError("the function host is ending")
         place = self._stage
-        return await spawn(self._mode, self._interpreter, stage=place, store=self._store.root)
+        return await spawn(self._mode, self._programs, stage=place, store=self._store.root)
 
     async def zygote(self) -> Zygote:
         """The zygote to fork from: a new one when it died, grew old or forked often."""
@@ -180,7 +231,13 @@ class Node:
         if self._tree is not None:
             self._tree.close()
 
-    async def _test(self) -> None:
+    def _look(self, pid: int) -> list[str]:
+        problems = _look_from_outside(pid)
+        if self._tree is not None and not self._tree.holds(pid, "s0"):
+            problems.append("it is not in its cgroups")
+        return problems
+
+    async def _test(self, kind: Kind) -> None:
         """Run the built-in attack in a sandbox, and look at the sandbox from outside."""
         package = _selftest_package()
         digest = hashlib.sha256(package).hexdigest()
@@ -193,16 +250,15 @@ class Node:
             version=1,
             digest=digest,
             event=json.dumps({"landlock_abi": self.report.landlock_abi}).encode(),
-            handler="selftest.handler",
+            runtime=kind.runtime,
+            handler="selftest.main" if kind.runtime == "nodejs" else "selftest.handler",
         )
         slot = Slot(number=0, uid=self._options.uid_base, group=self.make_group(0))
-        instance = Instance(slot, self._api)
+        instance = Instance(slot, kind, self._api)
         try:
             await instance.prepare(await self.zygote())
             await instance.load(spec, f"{_SELFTEST}/{digest}")
-            problems = _look_from_outside(instance.pid)
-            if self._tree is not None and not self._tree.holds(instance.pid, "s0"):
-                problems.append("it is not in its cgroups")
+            problems = [problem for pid in descendants(instance.pid) for problem in self._look(pid)]
             result = await instance.call(spec)
             problems += _judge(result.result)
             if result.error:
@@ -219,6 +275,7 @@ def _selftest_package() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.write(selftest.__file__, "selftest.py")
+        archive.write(_NODE_MODULE, "selftest.js")
     return buffer.getvalue()
 
 

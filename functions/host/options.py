@@ -23,7 +23,9 @@ class Options:
     uid_base: int  # root mode: sandboxes get uids from here on
     max_instances: int
     prepared_instances: int  # sandboxes that wait for any function
+    prepared_nodes: int  # the same with Node, of each heap size lately used
     idle_timeout_s: float
+    node: bool  # False: behave as where Node is not installed
     cgroups: bool  # False: behave as on a node that has none
 
 
@@ -57,7 +59,9 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--uid-base", type=int, default=200_000, help="first uid of sandboxes")
     parser.add_argument("--max-instances", type=int, default=400)
     parser.add_argument("--prepared-instances", type=int, default=2, help="made ahead of need")
+    parser.add_argument("--prepared-nodes", type=int, default=2, help="made ahead, with Node")
     parser.add_argument("--idle-timeout-s", type=float, default=300.0)
+    parser.add_argument("--no-node", action="store_true", help="run Python functions only")
     parser.add_argument("--no-cgroups", action="store_true", help="use rlimits and a watchdog")
     found = parser.parse_args(arguments)
     if not found.api_url.startswith(("unix:///", "http://")):
@@ -71,6 +75,8 @@ def parse(arguments: list[str]) -> Options:
         uid_base=found.uid_base,
         max_instances=min(found.max_instances, _most_instances()),
         prepared_instances=found.prepared_instances,
+        prepared_nodes=found.prepared_nodes,
         idle_timeout_s=found.idle_timeout_s,
+        node=not found.no_node,
         cgroups=not found.no_cgroups,
     )

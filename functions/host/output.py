@@ -11,6 +11,7 @@ LINES_CAP = 1000
 _LEVELS = frozenset(("debug", "info", "warning", "error"))
 _PARTIAL_CAP = 128 << 10  # bytes without a newline that are kept
 _SHORTEST_SECRET = 4  # redacting shorter ones would tear the text apart
+_LAST_WORDS = 512  # bytes within which V8 says what it died of
 _LOOKED_FOR = 256  # values and lines that are looked for inside of messages
 
 
@@ -111,6 +112,26 @@ class LineSplitter:
         if self._structured:
             level, text = _parse(text)
         transcript.add(level, text)
+
+
+class HeapAbort:
+    """Notices V8's last words on stderr, which say that it is out of memory.
+
+    Who forges them has a crash of his own called by another name, and nothing else.
+    """
+
+    _WORDS = (b"FATAL ERROR: ", b"Fatal process out of memory", b"out of memory")
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self.was_seen = False
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        window = self._tail + data
+        self._tail = window[-_LAST_WORDS:]
+        fatal, process, memory = (words in window for words in self._WORDS)
+        self.was_seen = self.was_seen or process or (fatal and memory)
 
 
 def _parse(line: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from functions.host.bridge import Api
 from functions.host.codestore import CodeStore
 from functions.host.instance import Instance, LoadError, Slot
+from functions.host.kinds import PYTHON, Kind, kind_of, node_kind
 from functions.host.node import Node
 from functions.host.options import Options
 from functions.host.zygotes import IsolationError, Zygote
@@ -26,6 +27,7 @@ _RECYCLE_AGE_S: Final = 3600.0
 _REFILL_DELAY_S: Final = 0.02
 _SWEEP_S: Final = 1.0
 _GROUP_RETRY_S: Final = 0.005
+_USUAL_NODE: Final = node_kind(128)  # as deployments have it that say nothing else
 
 Key = Hashable
 
@@ -65,7 +67,8 @@ class Pool:
         self._busy_mb: Counter[str] = Counter()  # by project: calls running or starting
         self._running: Counter[tuple[str, str]] = Counter()  # by project and function
         self._prepared: list[Instance] = []
-        self._preparing = 0
+        self._preparing: Counter[Kind] = Counter()
+        self._kinds: dict[Kind, float] = {}  # of Node, and when each was last asked for
         self._free_slots: list[int] = []
         self._next_slot = 1
         self._waiting: Counter[str] = Counter()  # by project
@@ -239,7 +242,10 @@ class Pool:
 
     async def _start(self, spec: RunSpec, key: Key) -> Instance:
         """Start and load an instance; LoadError when it does not come up."""
-        instance = await self._take_prepared() or await self._prepare()
+        kind = kind_of(spec)
+        if kind != PYTHON:
+            self._kinds[kind] = asyncio.get_running_loop().time()
+        instance = await self._take_prepared(kind) or await self._prepare(kind)
         self._living[instance] = key
         self.counts["cold_starts"] += 1
         try:
@@ -256,29 +262,52 @@ class Pool:
     def _refill_soon(self) -> None:
         self._spawn_task(self._refill())
 
-    async def _take_prepared(self) -> Instance | None:
+    def _prepared_of(self, kind: Kind) -> list[Instance]:
+        return [instance for instance in self._prepared if instance.kind == kind]
+
+    async def _take_prepared(self, kind: Kind) -> Instance | None:
         """A sandbox that was prepared by the zygote now in use, if there is one."""
-        if not self._prepared:
+        if not self._prepared_of(kind):
             return None
         zygote = await self._zygote()
-        while self._prepared:
-            instance = self._prepared.pop()
+        while candidates := self._prepared_of(kind):
+            instance = candidates[-1]
+            self._prepared.remove(instance)
             if instance.is_usable and instance.zygote is zygote:
                 return instance
             instance.kill("outdated")
         return None
 
+    def _wanted(self) -> dict[Kind, int]:
+        """How many sandboxes of each kind should wait."""
+        wanted = {PYTHON: self._options.prepared_instances}
+        # Who wait for any function must not take the place of those that have one.
+        nodes = min(self._options.prepared_nodes, self._options.max_instances // 8)
+        oldest_s = asyncio.get_running_loop().time() - self._options.idle_timeout_s
+        for kind, used_s in self._kinds.items():
+            wanted[kind] = nodes if used_s >= oldest_s else 0
+        if self._node.report.runtimes.get("nodejs"):
+            wanted[_USUAL_NODE] = nodes
+        return wanted
+
+    def _missing(self, kind: Kind, wanted: int) -> int:
+        return max(0, wanted - len(self._prepared_of(kind)))
+
     async def _refill(self) -> None:
         """Have sandboxes prepared for what comes next."""
-        while len(self._prepared) + self._preparing < self._options.prepared_instances:
-            self._preparing += 1
-            try:
-                self._prepared.append(await self._prepare())
-            except LoadError as error:
-                log.warning("no sandbox could be prepared ahead: %s", error)
-                return
-            finally:
-                self._preparing -= 1
+        for kind, wanted in self._wanted().items():
+            while len(self._prepared_of(kind)) + self._preparing[kind] < wanted:
+                self._preparing[kind] += 1
+                try:
+                    self._prepared.append(await self._prepare(kind))
+                except LoadError as error:
+                    log.warning("no sandbox could be prepared ahead: %s", error)
+                    return
+                finally:
+                    self._preparing[kind] -= 1
+            for spare in self._prepared_of(kind)[wanted:]:
+                self._prepared.remove(spare)
+                spare.kill("not needed")
 
     async def _zygote(self) -> Zygote:
         try:
@@ -287,8 +316,8 @@ class Pool:
             fault = RunError(type="SandboxUnavailable", message=str(error))
             raise LoadError("unavailable", fault, ()) from error
 
-    async def _prepare(self) -> Instance:
-        """Make a sandbox for any function; LoadError when that fails."""
+    async def _prepare(self, kind: Kind) -> Instance:
+        """Make a sandbox for any function of this kind; LoadError when that fails."""
         zygote = await self._zygote()
         number = self._free_slots.pop() if self._free_slots else self._new_slot()
         try:
@@ -298,7 +327,7 @@ class Pool:
             fault = RunError(type="SandboxUnavailable", message=str(error))
             raise LoadError("unavailable", fault, ()) from error
         slot = Slot(number=number, uid=self._options.uid_base + number, group=group)
-        instance = Instance(slot, self._api)
+        instance = Instance(slot, kind, self._api)
         instance.on_gone = self._on_gone
         self._living[instance] = None
         await instance.prepare(zygote)
@@ -397,6 +426,7 @@ class Pool:
         return {
             "instances": sum(1 for instance in self._living if instance.is_loaded),
             "prepared": len(self._prepared),
+            "to_prepare": sum(self._missing(*item) for item in self._wanted().items()),
             "idle": idle,
             "running": sum(self._running.values()),
             "waiting": self._waiting.total(),

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from functions.host.codestore import CodeStore
 from functions.host.instance import LoadError
-from functions.host.node import Node
+from functions.host.kinds import SMALLEST_NODE_MB
+from functions.host.node import Node, Report
 from functions.host.packages import PackageRejectedError
 from functions.host.pool import Pool, ThrottledError
 from functions.runtypes import LogItem, RunError, RunResult, RunSpec
@@ -30,9 +31,16 @@ def _unsupported(spec: RunSpec) -> str:
         return "Egress is not available yet: remove the egress list."
     if spec.signature not in _SIGNATURES:
         return f"The signature {spec.signature!r} is not available yet; use event or http."
-    if not spec.runtime.startswith("python3"):
-        return f"The runtime {spec.runtime!r} is not available yet; use python3."
+    if spec.runtime.startswith("nodejs") and spec.memory_mb < SMALLEST_NODE_MB:
+        return f"Node needs a memory_mb of {SMALLEST_NODE_MB} at least."
     return ""
+
+
+def _missing_runtime(spec: RunSpec, report: Report) -> str:
+    """Why this node does not have what the function needs, empty when it has."""
+    if spec.runtime.startswith("python3") or report.can_run_node(spec.runtime):
+        return ""
+    return f"The runtime {spec.runtime[:40]!r} is not available on this node."  # status says why
 
 
 class Service:
@@ -61,7 +69,11 @@ class Service:
         raise ValueError(f"unknown op {op!r}")
 
     async def _run(self, spec: RunSpec) -> Reply:
-        problem = await self._node_problem() or _unsupported(spec)
+        problem = (
+            await self._node_problem()
+            or _unsupported(spec)
+            or _missing_runtime(spec, self._node.report)
+        )
         if problem:
             error = RunError(type="SandboxUnavailable", message=problem)
             return RunResult(outcome="unavailable", error=error).to_wire()
@@ -92,6 +104,9 @@ class Service:
         problem = await self._node_problem()
         if problem:
             return _verdict("unavailable", problem)
+        problem = _missing_runtime(spec, self._node.report)
+        if problem:
+            return _verdict("unsupported", problem)
         placed = await self._put_code(spec.project, spec.digest, package)
         if placed["outcome"] != "ok":
             return _verdict("package_rejected", placed["detail"])
@@ -119,6 +134,8 @@ class Service:
             "cgroups_problem": report.cgroups_problem,
             "freezer": report.freezer,
             "landlock_abi": report.landlock_abi,
+            "runtimes": report.runtimes,
+            "node_problem": report.node_problem,
             **self._pool.figures(),
         }
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from functions.host.freezer import descendants
 from functions.host.pool import Pool
-from functions.sandbox.limits import INTERPRETER_MB
 
 _INTERVAL_S: Final = 0.02
 _PROPORTIONAL: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
@@ -54,7 +53,7 @@ async def watch(pool: Pool) -> None:
         await asyncio.sleep(pause_s)
         begun = loop.time()
         for instance in pool.running_instances():
-            limit_mb = instance.spec.memory_mb + INTERPRETER_MB
+            limit_mb = instance.spec.memory_mb + instance.kind.own_mb
             if instance.pid and resident_mb(instance.pid) > limit_mb < proportional_mb(
                 instance.pid
             ):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.host.interpreter import Interpreter
+from functions.host.kinds import Kind
+from functions.host.programs import Programs
 from functions.sandbox.child import Mode
 from functions.sandbox.enclosure import MESSAGE_CAP
 
@@ -65,6 +66,7 @@ class Zygote:
         self,
         number: int,
         *,
+        kind: Kind,
         uid: int,
         descriptors: list[int],
         on_exit: Callable[[Exit], None],
@@ -75,7 +77,12 @@ class Zygote:
         """
         if not self.is_alive:
             raise StartError("the zygote has ended")
-        request = {"id": number, "uid": uid}
+        request = {
+            "id": number,
+            "uid": uid,
+            "runtime": kind.runtime,
+            "heap_mb": kind.heap_mb,
+        }
         future = asyncio.get_running_loop().create_future()
         self._started[number] = future
         self._exited[number] = on_exit
@@ -161,25 +168,27 @@ async def _first_message(sock: socket.socket) -> dict[str, Any]:
     return message
 
 
-async def spawn(mode: Mode, interpreter: Interpreter, *, stage: Path, store: Path) -> Zygote:
+async def spawn(mode: Mode, programs: Programs, *, stage: Path, store: Path) -> Zygote:
     """Start a zygote; IsolationError names the layer that could not be set up."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     config = {
         "mode": mode,
-        "python": interpreter.python,
+        "python": programs.python,
+        "unseen": programs.unseen,
         "root": {
             "stage": str(stage),
             "store": str(store),
-            "read_only": interpreter.read_only,
-            "hidden": interpreter.hidden,
-            "links": interpreter.links,
+            "read_only": programs.read_only,
+            "hidden": programs.hidden,
+            "links": programs.links,
+            "placed": programs.placed,
             "sandbox_source": str(_PRODUCT_ROOT / "functions" / "sandbox"),
         },
     }
     ours.send(json.dumps(config).encode())
     process = await asyncio.create_subprocess_exec(
-        interpreter.python,
+        programs.python,
         *("-I", "-S", "-B", "-c", _BOOT.format(path=str(_PRODUCT_ROOT))),
         str(theirs.fileno()),
         pass_fds=[theirs.fileno()],

@@ -32,6 +32,8 @@ class Birth:
     program: bytes  # the seccomp filter
     descriptors: list[int]  # control, api, log, stdout, stderr, then cgroup.procs files
     proc: int = -1  # procfs, for the id maps of user mode
+    unseen: tuple[str, ...] = ()  # mounts that only the other runtimes need
+    heap_mb: int = 0  # Node: the ceiling of its heap, fixed when it starts
     # Known when a function is assigned:
     code: str = ""  # the package's path beneath the store
     limits: Limits = field(default_factory=lambda: Limits(memory_mb=0))
@@ -71,9 +73,9 @@ def mount_tmp(birth: Birth) -> None:
 
 
 def hide_what_the_zygote_sees(birth: Birth) -> None:
-    """No procfs, no source of ours."""
+    """No procfs, no source of ours, no other runtime."""
     birth.proc = privileges.open_proc()
-    for path in mounts.ZYGOTE_ONLY:
+    for path in (*mounts.ZYGOTE_ONLY, *birth.unseen):
         syscalls.detach(path)
 
 
@@ -157,7 +159,7 @@ CONFINEMENT = (
 )
 
 
-def _take(steps: tuple[Callable[[Birth], None], ...], birth: Birth, control_fd: int) -> None:
+def take(steps: tuple[Callable[[Birth], None], ...], birth: Birth, control_fd: int) -> None:
     """Do the steps; the first that fails is told to the host and ends this process."""
     for step in steps:
         try:
@@ -172,7 +174,7 @@ def live(birth: Birth) -> NoReturn:
     """Become a sandbox and serve calls until the host closes the channel. Never returns."""
     try:
         # The report of a step goes to the socket itself until it has moved to its final place.
-        _take(PREPARATION[:-1], birth, birth.descriptors[0])
+        take(PREPARATION[:-1], birth, birth.descriptors[0])
         rewire_descriptors(birth)
         control = worker.control_channel(socket.socket(socket.AF_UNIX, fileno=CONTROL))
         control.send({"type": "prepared"})
@@ -181,7 +183,7 @@ def live(birth: Birth) -> NoReturn:
             os._exit(0)
         birth.code = assignment.header["code"]
         birth.limits = Limits(**assignment.header["limits"])
-        _take(CONFINEMENT, birth, CONTROL)
+        take(CONFINEMENT, birth, CONTROL)
         gc.enable()
         worker.serve(control, socket.socket(socket.AF_UNIX, fileno=API), LOG)
     except BaseException:  # noqa: BLE001 - into the function's log; nobody else would see it

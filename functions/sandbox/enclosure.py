@@ -17,7 +17,7 @@ MESSAGE_CAP = 65_536
 _ZYGOTE_SOCKET = 3
 _BOOT = (
     "import sys; sys.path[:0] = [{path!r}]; from functions.sandbox import zygote;"
-    " zygote.main({mode!r})"
+    " zygote.main({mode!r}, {unseen!r})"
 )
 
 
@@ -53,13 +53,15 @@ def _plan(config: dict[str, Any]) -> mounts.RootPlan:
         read_only=tuple(root["read_only"]),
         hidden=tuple(root["hidden"]),
         links=tuple((path, target) for path, target in root["links"]),
+        placed=tuple((source, path) for source, path in root["placed"]),
     )
 
 
-def _become_zygote(control: socket.socket, python: str, mode: str) -> NoReturn:
+def _become_zygote(control: socket.socket, config: dict[str, Any]) -> NoReturn:
     control.set_inheritable(False)  # the original stays, to tell of a failed exec
     os.dup2(control.fileno(), _ZYGOTE_SOCKET, inheritable=True)
-    boot = _BOOT.format(path=mounts.GUEST, mode=mode)
+    python, mode = config["python"], config["mode"]
+    boot = _BOOT.format(path=mounts.GUEST, mode=mode, unseen=config["unseen"])
     argv = [python, "-I", "-S", "-B", "-X", "utf8", "-c", boot]
     os.execve(python, argv, {"PATH": "/usr/bin", "LANG": "C.UTF-8", "HOME": mounts.TMP})  # noqa: S606
 
@@ -86,6 +88,6 @@ def main() -> None:
     except OSError as error:
         _layer("root", error, control)
     try:
-        _become_zygote(control, config["python"], config["mode"])
+        _become_zygote(control, config)
     except OSError as error:
         _layer("interpreter", error, control)

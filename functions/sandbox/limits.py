@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 # The interpreter that a sandbox is forked from has this much writable memory already.
 INTERPRETER_MB = 32
+# An idle Node: resident pages, most of them of its program; and what each of its threads that run
+# JavaScript may write to, most of which is the place that V8 keeps for machine code (512 MiB).
+NODE_MB = 80
+NODE_WRITABLE_MB = 640
+NODE_THREADS = 8
 OPEN_FILES = 64
 PENDING_SIGNALS = 256
 

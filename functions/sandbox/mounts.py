@@ -10,6 +10,8 @@ PROC = "/.proc"  # for writing id maps; seen by the zygote only
 GUEST = "/.guest"  # holds this package alone; seen by the zygote only
 _GUEST_PACKAGE = f"{GUEST}/functions/sandbox"
 ZYGOTE_ONLY = (PROC, _GUEST_PACKAGE)  # and STORE, until a package is chosen
+NODE = "/.node/bin/node"
+NODE_WORKER = "/.node/worker"  # the JavaScript side of a sandbox
 CODE = "/fn"  # the function's package, in a sandbox
 TMP = "/tmp"  # noqa: S108 - the sandbox's own, a tmpfs of its own
 
@@ -33,6 +35,7 @@ class RootPlan:
     read_only: tuple[str, ...]  # files and directories shown at their own paths
     hidden: tuple[str, ...]  # directories beneath those which must look empty
     links: tuple[tuple[str, str], ...]  # (path, target), such as /lib64 -> usr/lib64
+    placed: tuple[tuple[str, str], ...] = ()  # (source, path): shown read-only elsewhere
 
 
 def bind_read_only(source: str, target: str) -> None:
@@ -74,6 +77,8 @@ def build_root(plan: RootPlan) -> None:
     syscalls.mount("root", stage, "tmpfs", flags, "size=1m,nr_inodes=1024,mode=755")
     for path in plan.read_only:
         _show(stage, path, path)
+    for source, path in plan.placed:
+        _show(stage, source, path)
     for path in plan.hidden:
         syscalls.mount("empty", stage + path, "tmpfs", flags | syscalls.MS_RDONLY, "size=4k")
     for path, target in plan.links:

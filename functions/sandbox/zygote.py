@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import Any
 
-from functions.sandbox import child, seccomp, syscalls
+from functions.sandbox import child, keeper, seccomp, syscalls
 from functions.sandbox.enclosure import MESSAGE_CAP
 
 _MAX_DESCRIPTORS = 12
@@ -31,9 +31,12 @@ _PREIMPORTED = (  # noqa: SIM905 - shorter to read
 class Zygote:
     """State of the fork server."""
 
-    def __init__(self, control: socket.socket, mode: child.Mode) -> None:
+    def __init__(
+        self, control: socket.socket, mode: child.Mode, unseen: dict[str, list[str]]
+    ) -> None:
         self._control = control
         self._mode = mode
+        self._unseen = unseen  # by runtime
         machine = syscalls.architecture()
         self._programs = {
             counted: seccomp.program(machine, memory_is_counted=counted)
@@ -52,13 +55,16 @@ class Zygote:
             uid=request["uid"],
             program=self._programs[len(descriptors) > child.CHANNELS],
             descriptors=descriptors,
+            unseen=tuple(self._unseen[request["runtime"]]),
+            heap_mb=request["heap_mb"],
         )
+        live = keeper.live if request["runtime"] == "nodejs" else child.live
         try:
             syscalls.unshare(syscalls.CLONE_NEWPID)
             try:
                 pid = os.fork()
                 if pid == 0:
-                    child.live(birth)
+                    live(birth)
             finally:
                 # Only the next fork enters the namespace of an unshare, and only once.
                 syscalls.setns(self._self, syscalls.CLONE_NEWPID)
@@ -118,7 +124,7 @@ class Zygote:
                 self.start(json.loads(message), list(descriptors))
 
 
-def main(mode: child.Mode) -> None:
+def main(mode: child.Mode, unseen: dict[str, list[str]]) -> None:
     """Entry point after the exec; the socket is descriptor 3."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     syscalls.die_with_parent()
@@ -128,7 +134,7 @@ def main(mode: child.Mode) -> None:
         importlib.import_module(name)
     sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix)]
     sys.argv = ["function"]
-    zygote = Zygote(control, mode)
+    zygote = Zygote(control, mode, unseen)
     gc.collect()
     gc.disable()
     gc.freeze()

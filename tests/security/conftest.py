@@ -34,3 +34,13 @@ def host(session_host: Host, api: ApiServer) -> Iterator[Host]:
     api.reset()
     yield session_host
     session_host.assert_neighbour_is_well()
+
+
+@pytest.fixture
+def node_host(host: Host) -> Host:
+    """A host that has Node."""
+    status = host.runner.status()
+    if status["node_problem"] == "Node is not installed.":
+        pytest.skip(status["node_problem"])
+    assert status["runtimes"]["nodejs"], status
+    return host

@@ -74,7 +74,19 @@ def test_the_tree_holds_nothing_but_the_plan(host: Host) -> None:
         return [top, empty, sorted(os.listdir("/dev")), os.getcwd()]
     """
     top, empty, dev, cwd = host.value(text)
-    allowed = {".guest", ".proc", ".store", "dev", "etc", "fn", "lib", "lib32", "lib64", "libx32"}
+    allowed = {
+        ".guest",
+        ".node",
+        ".proc",
+        ".store",
+        "dev",
+        "etc",
+        "fn",
+        "lib",
+        "lib32",
+        "lib64",
+        "libx32",
+    }
     assert set(top) <= allowed | {"opt", "root", "home", "tmp", "usr"}
     assert empty == [[], [], [], []]
     assert dev == ["full", "null", "random", "urandom"]

@@ -15,8 +15,8 @@ from tests.security.test_processes import _tree
 def counts(host: Host) -> tuple[int, int]:
     """Open descriptors and processes of the host when it has come to rest."""
     host.runner.forget("leaky")
-    deadline = time.monotonic() + 5
-    while host.runner.status()["prepared"] < 2:
+    deadline = time.monotonic() + 10
+    while host.runner.status()["to_prepare"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return len(os.listdir(f"/proc/{host.pid}/fd")), len(_tree(host.pid))

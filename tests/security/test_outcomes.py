@@ -221,7 +221,7 @@ def test_inspect_tells_what_is_wrong_with_a_package(host: Host) -> None:
     assert verdict({"../main.py": good})[0] == "package_rejected"
     assert verdict({"main.py": good}, egress=("example.org:443",))[0] == "unsupported"
     assert verdict({"main.py": good}, signature="wechat")[0] == "unsupported"
-    assert verdict({"main.py": good}, runtime="nodejs")[0] == "unsupported"
+    assert verdict({"main.py": good}, runtime="ruby3")[0] == "unsupported"
 
 
 def test_inspect_gives_what_the_package_printed(host: Host) -> None:
