@@ -64,6 +64,13 @@ REFUSALS = (
         title="URI too long",
         detail="Send long queries in a body: POST …/query.",
     ),
+    Refusal(
+        on=(429,),
+        status=429,
+        code="too_many_transfers",
+        title="Too many requests",
+        detail="Too many large uploads are under way: try again when one of them is done.",
+    ),
     # 494 is nginx's own number for a header that is too large.
     Refusal(
         on=(431, 494),
@@ -112,11 +119,13 @@ def render(
     web: Sequence[str],
     realtime: Sequence[str],
     access_log: str = "off",
+    web_threads: int = 32,
     worker_processes: int = 2,
     open_files: int = 65536,
 ) -> str:
     """The whole configuration. `web` and `realtime` are upstream addresses (`unix:/path`,
-    `host:port`), `listen` the arguments of nginx's listen directive."""
+    `host:port`), `listen` the arguments of nginx's listen directive, `web_threads` those of all web
+    processes together."""
     values = {
         "RUN_DIR": str(run_dir),
         "LISTEN": _lines([f"listen {address};" for address in listen], 8),
@@ -128,6 +137,8 @@ def render(
         "ACCESS_LOG": access_log if access_log == "off" else f"{access_log} requests",
         "WORKER_PROCESSES": str(worker_processes),
         "OPEN_FILES": str(open_files),
+        "STREAMED": str(max(2, web_threads // 2)),
+        "STREAMED_BY_ADDRESS": str(max(1, web_threads // 8)),
         # Each proxied connection is two.
         "CONNECTIONS": str(min(_CONNECTIONS, open_files)),
         "PROBLEMS": _lines([line for refusal in REFUSALS for line in _answer(refusal)], 8),
@@ -150,7 +161,9 @@ def _answer(refusal: Refusal) -> list[str]:
         f'"status":{refusal.status},"detail":"{refusal.detail}","code":"{refusal.code}",'
         '"request_id":"$trusted_request_id"}'
     )
-    retry = ["    add_header Retry-After 1 always;"] if refusal.status in (502, 503, 504) else []
+    retry = (
+        ["    add_header Retry-After 1 always;"] if refusal.status in (429, 502, 503, 504) else []
+    )
     # No named location: nginx cannot go to one when it could not even read the request line.
     path = f"/-problem-/{refusal.code}"
     return [

@@ -188,6 +188,7 @@ class Table:
             web=[f'"unix:{socket}"' for _, socket in self._web_sockets],
             realtime=[f'"unix:{self._sockets / "realtime.sock"}"'],
             access_log="/dev/stdout" if self._config.access_log else "off",
+            web_threads=self._config.web_workers * self._config.web_threads,
             # One serves 20,000 requests a second; with two cores a second one only costs switches.
             worker_processes=max(1, min(2, (os.cpu_count() or 1) // 2)),
             open_files=_open_files(),

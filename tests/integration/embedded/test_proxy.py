@@ -1,5 +1,6 @@
 """The real proxy in front of fake web and realtime servers."""
 
+import contextlib
 import json
 import os
 import signal
@@ -29,7 +30,12 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.name = name
         self.seen: list[dict[str, Any]] = []
         self.misbehave = False
+        self.reply = b""  # in place of what it saw
+        self.answered = threading.Event()
         super().__init__(str(path), Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whose connection was cut says so by the test."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -57,12 +63,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        reply = json.dumps(seen).encode()
+        reply = self.server.reply or json.dumps(seen).encode()
         self.send_response(502 if self.path == "/own-502" else 200)
         self.send_header("Content-Length", str(len(reply)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(reply)
+        self.server.answered.set()
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer
 
@@ -358,20 +365,28 @@ def test_a_chunked_upload_goes_on_with_its_length_or_not_at_all(front: Front, ca
     assert len(web.seen) == 1
 
 
+LARGE = 60_000_000
+
+
 @pytest.mark.parametrize(
-    ("start", "is_streamed"),
+    ("start", "length", "is_streamed"),
     [
-        ("POST /v1/projects/p/db/notes/aggregate", False),
-        ("PUT /v1/projects/p/db/notes/docs/a", False),
-        ("POST /v1/projects/p/auth/sign-in", False),
-        ("POST /nowhere", False),
-        ("PUT /v1/projects/p/storage/b/objects/a", True),
-        ("PATCH /v1/projects/p/uploads/1", True),
-        ("POST /v1/projects/p/db/import", True),
+        ("POST /v1/projects/p/db/notes/aggregate", 2, False),
+        ("PUT /v1/projects/p/db/notes/docs/a", 2, False),
+        ("POST /v1/projects/p/auth/sign-in", 2, False),
+        ("POST /nowhere", 2, False),
+        ("PUT /v1/projects/p/storage/b/objects/a", 2, False),
+        ("PUT /v1/projects/p/storage/b/objects/a", LARGE - 1, False),
+        ("PUT /v1/projects/p/storage/b/objects/a", LARGE, True),
+        ("PUT /v1/projects/p/storage/b/objects/a", 5 * 10**9, True),
+        ("POST /v1/projects/p/storage/b/objects/a", LARGE, True),
+        ("PATCH /v1/projects/p/uploads/1", 2, False),
+        ("PATCH /v1/projects/p/uploads/1", LARGE, True),
+        ("POST /v1/projects/p/db/import", 2, True),
     ],
 )
-def test_who_sends_slowly_reaches_the_server_with_uploads_only(
-    front: Front, start: str, is_streamed: bool
+def test_who_sends_slowly_reaches_the_server_with_large_uploads_only(
+    front: Front, start: str, length: int, is_streamed: bool
 ) -> None:
     begun = threading.Event()
     web = front.upstream("web")
@@ -383,10 +398,58 @@ def test_who_sends_slowly_reaches_the_server_with_uploads_only(
 
     web.process_request = noticed  # type: ignore[method-assign]
     front.start()
-    url = httpx.URL(front.url)
-    with socket.create_connection((url.host, url.port or 80)) as slow:
-        slow.sendall(f"{start} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1".encode())
+    with slow_sender(front, start, length) as slow:
         assert begun.wait(10 if is_streamed else 0.5) == is_streamed
-        slow.sendall(b"2")
-        assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
-    assert [each["length"] for each in web.seen] == [2]
+        if length == 2:
+            slow.sendall(b"2")
+            assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert [each["length"] for each in web.seen] == [2]
+
+
+def slow_sender(front: Front, start: str, length: int) -> socket.socket:
+    """A connection that has sent all of its request but the body's first byte and what follows."""
+    url = httpx.URL(front.url)
+    slow = socket.create_connection((url.host, url.port or 80))
+    slow.sendall(f"{start} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n1".encode())
+    return slow
+
+
+def test_an_address_has_so_many_large_uploads_under_way(front: Front, call: Any) -> None:
+    """They keep threads of the web process: an eighth of its 32."""
+    front.upstream("web")
+    front.start()
+    start = "PUT /v1/projects/p/storage/b/objects/a"
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(slow_sender(front, start, LARGE))
+        time.sleep(0.3)
+        fifth = stack.enter_context(slow_sender(front, start, LARGE))
+        reply = fifth.recv(65536)
+        assert reply.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: 1" in reply
+        assert b'"code":"too_many_transfers"' in reply
+        assert call("PUT", "/v1/projects/p/storage/b/objects/a", content=b"x").status_code == 200
+    time.sleep(0.3)
+    with slow_sender(front, start, LARGE) as again:
+        again.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            again.recv(65536)
+
+
+def test_who_reads_slowly_keeps_no_thread_of_the_server(front: Front) -> None:
+    size = 30_000_000
+    web = front.upstream("web")
+    web.reply = b"x" * size
+    front.start()
+    url = httpx.URL(front.url)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((url.host, url.port or 80))
+        slow.sendall(b"GET /v1/projects/p/storage/b/objects/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert web.answered.wait(10)
+        received = 0
+        while piece := slow.recv(1 << 20):  # and has it all, when it reads on
+            received += len(piece)
+            if received > size:  # the head comes on top
+                break
+        assert received > size
