@@ -11,9 +11,7 @@ from documents import hidden
 KEYS = st.sampled_from(["a", "b", "c"])
 VALUES = st.recursive(
     st.one_of(st.integers(0, 3), st.text(max_size=2), st.none()),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
     max_leaves=12,
 )
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=3)
