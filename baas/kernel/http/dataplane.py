@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-# Bytes of a refused body that are still read: more than any JSON body may have.
-MAX_REST: Final = 8 * 1024 * 1024
+# Bytes of a refused body that are still read: all that the proxy in front passes on only when it
+# is whole, so nobody is waited for.
+MAX_REST: Final = 64 * 1024 * 1024
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
